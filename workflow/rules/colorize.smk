@@ -1,0 +1,98 @@
+"""From an archive of scans to colorized derivatives.
+
+REQUIRED INPUTS:
+    config["archive"]                                   one or several folders
+    config["colorize"]["weights"]                       the model
+
+OUTPUTS:
+    results/colorized/{archive}/status.csv              one row per file of the archive
+    results/colorized/{archive}/review.html             before and after, to be looked at
+    results/colorized/{archive}/manifest-sha256.txt     digests of all derivatives
+
+The derivatives themselves and their sidecars stand beside these files. They are no declared
+outputs, because Snakemake deletes those of a failed or repeated job; which are finished is known
+by the digests in their sidecars.
+"""
+
+
+# A checkpoint: how many files there are decides how many jobs colorize them.
+checkpoint plan:
+    input:
+        code=code("plan"),
+    output:
+        plan=directory("results/colorized/{archive}/plan"),
+    log:
+        "results/logs/plan/{archive}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        archive=lambda wildcards: ARCHIVES[wildcards.archive],
+        digest=archive_digest,
+        shard_size=config["colorize"]["shard_size"],
+    shell:
+        r"""
+        python {input.code[0]:q} {params.archive:q} \
+            --shard-size {params.shard_size} \
+            --out {output.plan:q} \
+            --log {log:q}
+        """
+
+
+rule colorize_shard:
+    input:
+        code=code("colorize"),
+        plan="results/colorized/{archive}/plan/shard-{shard}.csv",
+        model=WEIGHTS,
+    output:
+        status="results/colorized/{archive}/status/shard-{shard}.csv",
+    log:
+        "results/logs/colorize/{archive}-{shard}.log",
+    benchmark:
+        "results/benchmarks/colorize/{archive}-{shard}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        settings=inline({"format": config["colorize"]["format"]}),
+        folder="results/colorized/{archive}",
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --plan {input.plan:q} \
+            --model {input.model:q} \
+            --settings {params.settings:q} \
+            --out {params.folder:q} \
+            --status {output.status:q} \
+            --threads {threads} \
+            --allow-rejects \
+            --log {log:q}
+        """
+
+
+rule gather:
+    input:
+        code=code("gather"),
+        templates=templates("review"),
+        plan="results/colorized/{archive}/plan",
+        statuses=archive_statuses,
+    output:
+        status="results/colorized/{archive}/status.csv",
+        review="results/colorized/{archive}/review.html",
+        manifest="results/colorized/{archive}/manifest-sha256.txt",
+    log:
+        "results/logs/gather/{archive}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        folder="results/colorized/{archive}",
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --archive {wildcards.archive:q} \
+            --plan {input.plan:q} \
+            --status {input.statuses:q} \
+            --root {params.folder:q} \
+            --out {output.status:q} \
+            --review {output.review:q} \
+            --manifest {output.manifest:q} \
+            --log {log:q}
+        """

@@ -1,0 +1,172 @@
+"""What the rules share: the checked configuration, and which sources each stage is made of.
+
+No rules here. Nothing heavy is imported (no torch, pandas or photochrom), so that a dry run
+stays at Snakemake's own start-up time.
+"""
+
+import csv
+import json
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, f"{workflow.basedir}/workflow/rules")
+
+from config_help import ConfigError, complete, read_yaml
+from preflight import (
+    YARDSTICKS,
+    check_sources,
+    model_of,
+    offer_python,
+    prepare_run,
+    read_archives,
+    read_experiments,
+    read_schema,
+    stop,
+    weights_of,
+)
+from trees import tree_digest
+
+BASE = Path(workflow.basedir)
+
+# Relative where possible, so that a moved checkout stays fresh.
+SCRIPTS = os.path.relpath(BASE / "workflow" / "scripts")
+TEMPLATES = os.path.relpath(BASE / "workflow" / "report")
+CACHE = Path("results/.cache")
+
+# For `snakemake --sdm conda`; without it the active environment is used.
+ENVIRONMENT = str(BASE / "envs" / "photochrom.yaml")
+
+offer_python()
+
+# Training is one job at a time unless more GPUs are offered: --resources gpu=2.
+workflow.global_resources.setdefault("gpu", 1)
+
+try:
+    read_yaml(BASE / "config.yaml")
+except ConfigError as error:
+    stop(error)
+
+
+configfile: BASE / "config.yaml"
+
+
+try:
+    config = complete(config, read_schema(BASE, "config"), "config")
+    check_sources(config["data"]["sources"])
+    EXPERIMENTS = read_experiments(config["experiments"], BASE)
+    ARCHIVES = read_archives(config["archive"])
+    WEIGHTS = weights_of(config["colorize"]["weights"], EXPERIMENTS)
+except ConfigError as error:
+    stop(error)
+
+DATA = config["data"]
+MODELS = {name: model_of(name, experiment) for name, experiment in EXPERIMENTS.items()}
+ROWS = [*YARDSTICKS, *EXPERIMENTS]
+
+if workflow.is_main_process and not workflow.dryrun:
+    prepare_run(config)
+
+
+wildcard_constraints:
+    archive=r"[^/]+",
+    experiment=r"[^/]+",
+    phase=r"[^/]+",
+    row=r"[^/]+",
+    shard=r"\d{5}",
+
+
+# The modules of workflow/scripts/photochrom that each stage's script imports, directly or not.
+# tests/unit/test_sources.py fails when a list is incomplete or names too much.
+MODULES = {}
+
+
+def code(stage):
+    """A stage's script and library modules: declared inputs, compared by content."""
+    modules = ["__init__.py", *MODULES[stage]]
+    return [
+        f"{SCRIPTS}/{stage}.py",
+        *(f"{SCRIPTS}/photochrom/{module}" for module in modules),
+    ]
+
+
+def templates(prefix):
+    """The page templates whose names begin with `prefix`, and those that all pages share."""
+    return sorted(str(path) for path in Path(TEMPLATES).iterdir())
+
+
+def inline(value):
+    """A configuration value as one line of JSON, which is YAML: how it reaches a script."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def source_digests(wildcards):
+    """Digests of the folders that data.sources names, so that a change inside one is noticed."""
+    return [
+        tree_digest(Path(source["path"]), CACHE)
+        for source in DATA["sources"]
+        if "path" in source
+    ]
+
+
+def archive_digest(wildcards):
+    """The same for an archive."""
+    path = ARCHIVES[wildcards.archive]
+    return path if path == "builtin" else tree_digest(Path(path), CACHE)
+
+
+def shard_files(wildcards):
+    """The training shards that hold the catalog's kept images: as many as the filter leaves."""
+    with open(
+        checkpoints.filter.get().output.catalog, encoding="utf-8", newline=""
+    ) as file:
+        kept = sum(row["verdict"] == "keep" for row in csv.DictReader(file))
+    count = -(-kept // DATA["shard_size"])
+    return [f"results/data/shards/shard-{index:05}.h5" for index in range(count)]
+
+
+def archive_statuses(wildcards):
+    """The status files of an archive's shards: as many as its plan names."""
+    plan = Path(checkpoints.plan.get(archive=wildcards.archive).output.plan)
+    shards = sorted(path.name for path in plan.glob("shard-*.csv"))
+    return [f"results/colorized/{wildcards.archive}/status/{shard}" for shard in shards]
+
+
+def phase_names(experiment):
+    return [phase["name"] for phase in EXPERIMENTS[experiment]["phases"]]
+
+
+def recipe(wildcards):
+    """What one phase needs to know, so that a change to one phase leaves those before it alone."""
+    experiment = EXPERIMENTS[wildcards.experiment]
+    phase = experiment["phases"][
+        phase_names(wildcards.experiment).index(wildcards.phase)
+    ]
+    return inline(
+        {
+            "experiment": wildcards.experiment,
+            "seed": experiment["seed"],
+            "network": experiment["network"],
+            "phase": phase,
+        }
+    )
+
+
+def parent(wildcards):
+    """The weights that a phase starts from: none for the first."""
+    names = phase_names(wildcards.experiment)
+    before = names[: names.index(wildcards.phase)]
+    folder = f"results/models/{wildcards.experiment}"
+    return [f"{folder}/{before[-1]}/model.safetensors"] if before else []
+
+
+def model_of_row(wildcards):
+    """The model that a row of the metrics table evaluates: none for a yardstick."""
+    return [] if wildcards.row in YARDSTICKS else MODELS[wildcards.row]
+
+
+HISTORIES = {
+    f"{experiment}/{phase}": f"results/models/{experiment}/{phase}/log.jsonl"
+    for experiment in EXPERIMENTS
+    for phase in phase_names(experiment)
+}

@@ -1,0 +1,51 @@
+"""From models to figures: each experiment and each yardstick against the same photographs.
+
+REQUIRED INPUTS:
+    results/data/catalog.csv, split.csv         the test photographs, read from their originals
+    results/models/                             the experiments' weights
+
+OUTPUTS:
+    results/metrics/{row}.json                  figures with intervals, protocol and digests
+    results/metrics/{row}.per_image.csv         the same per photograph
+    results/metrics/{row}.pictures/             predictions for a fixed choice of photographs
+"""
+
+
+rule evaluate_row:
+    input:
+        code=code("evaluate"),
+        catalog="results/data/catalog.csv",
+        split="results/data/split.csv",
+        table="results/data/shards.csv",
+        shards=shard_files,
+        model=model_of_row,
+    output:
+        figures="results/metrics/{row}.json",
+        per_image="results/metrics/{row}.per_image.csv",
+        pictures=directory("results/metrics/{row}.pictures"),
+    log:
+        "results/logs/evaluate/{row}.log",
+    benchmark:
+        "results/benchmarks/evaluate/{row}.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        what=lambda wildcards, input: (
+            f"--model {input.model}" if input.model else f"--yardstick {wildcards.row}"
+        ),
+        protocols=",".join(config["evaluate"]["protocols"]),
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --row {wildcards.row:q} \
+            {params.what} \
+            --catalog {input.catalog:q} \
+            --split {input.split:q} \
+            --shards {input.table:q} \
+            --protocols {params.protocols} \
+            --out {output.figures:q} \
+            --per-image {output.per_image:q} \
+            --pictures {output.pictures:q} \
+            --threads {threads} \
+            --log {log:q}
+        """

@@ -1,0 +1,48 @@
+"""One page about everything.
+
+REQUIRED INPUTS:
+    results/data, results/models, results/metrics, results/colorized
+
+OUTPUTS:
+    results/report/index.html       self-contained, readable offline
+"""
+
+
+rule write_report:
+    input:
+        code=code("report"),
+        templates=templates("index"),
+        catalog="results/data/catalog.csv",
+        split="results/data/split.csv",
+        metrics=[f"results/metrics/{row}.json" for row in ROWS],
+        per_image=[f"results/metrics/{row}.per_image.csv" for row in ROWS],
+        pictures=[f"results/metrics/{row}.pictures" for row in ROWS],
+        histories=list(HISTORIES.values()),
+        archives=[f"results/colorized/{archive}/status.csv" for archive in ARCHIVES],
+    output:
+        page="results/report/index.html",
+    log:
+        "results/logs/report.log",
+    benchmark:
+        "results/benchmarks/report.tsv"
+    conda:
+        ENVIRONMENT
+    params:
+        title=config["report"]["title"],
+        filters=inline(DATA["filters"]),
+        settings=inline(config),
+        logs=[f"{name}={path}" for name, path in HISTORIES.items()],
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --title {params.title:q} \
+            --catalog {input.catalog:q} \
+            --split {input.split:q} \
+            --filters {params.filters:q} \
+            --metrics {input.metrics:q} \
+            --logs {params.logs:q} \
+            --archives {input.archives:q} \
+            --settings {params.settings:q} \
+            --out {output.page:q} \
+            --log {log:q}
+        """

@@ -1,0 +1,71 @@
+"""From shards to a model, one job a phase; each phase starts from the weights of the one before.
+
+REQUIRED INPUTS:
+    results/data/shards.csv, split.csv, shards/         the training and validation pictures
+    workflow/experiments/{experiment}.yaml              the recipe
+
+OUTPUTS:
+    results/models/{experiment}/{phase}/recipe.yaml     this phase with every default filled in
+    results/models/{experiment}/{phase}/model.safetensors, log.jsonl, curves.svg
+
+results/models/{experiment}/{phase}/resume/ holds checkpoints. It is no declared output, because
+Snakemake deletes those of a failed or repeated job: a phase that was killed goes on from there.
+"""
+
+
+rule write_recipe:
+    output:
+        recipe="results/models/{experiment}/{phase}/recipe.yaml",
+    log:
+        "results/logs/write_recipe/{experiment}-{phase}.log",
+    localrule: True
+    conda:
+        ENVIRONMENT
+    params:
+        recipe=recipe,
+    shell:
+        "printf '%s\\n' {params.recipe:q} > {output.recipe:q} 2> {log:q}"
+
+
+rule train_phase:
+    input:
+        code=code("train"),
+        recipe="results/models/{experiment}/{phase}/recipe.yaml",
+        table="results/data/shards.csv",
+        shards=shard_files,
+        split="results/data/split.csv",
+        parent=parent,
+    output:
+        model="results/models/{experiment}/{phase}/model.safetensors",
+        history="results/models/{experiment}/{phase}/log.jsonl",
+        curves="results/models/{experiment}/{phase}/curves.svg",
+    log:
+        "results/logs/train/{experiment}-{phase}.log",
+    benchmark:
+        "results/benchmarks/train/{experiment}-{phase}.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 8
+    resources:
+        gpu=1,
+        # How often training saves itself; lower it with --set-resources, which reruns nothing.
+        checkpoint_seconds=30,
+    params:
+        parent=lambda wildcards, input: (
+            f"--parent {input.parent}" if input.parent else ""
+        ),
+        folder=subpath(output.model, parent=True),
+        resume=lambda wildcards, output: f"{os.path.dirname(output.model)}/resume",
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --recipe {input.recipe:q} \
+            --shards {input.table:q} \
+            --split {input.split:q} \
+            {params.parent} \
+            --out {params.folder:q} \
+            --resume {params.resume:q} \
+            --checkpoint-seconds {resources.checkpoint_seconds} \
+            --threads {threads} \
+            --log {log:q}
+        """

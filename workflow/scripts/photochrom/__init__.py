@@ -1,0 +1,1 @@
+"""Photochrom: colour photographs to a colorization model, an archive to colorized derivatives."""
