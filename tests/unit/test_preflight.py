@@ -1,0 +1,108 @@
+"""Checks before any job: names, paths, experiments."""
+
+from pathlib import Path
+
+import pytest
+
+import preflight
+from config_help import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_archives_get_the_last_component_without_an_archive_suffix(tmp_path: Path) -> None:
+    scans = tmp_path / "Scans 1.2"
+    scans.mkdir()
+    assert preflight.read_archives(str(scans)) == {"Scans 1.2": str(scans)}
+    assert preflight.read_archives(f"{scans}/") == {"Scans 1.2": f"{scans}/"}
+    assert preflight.read_archives("builtin") == {"builtin": "builtin"}
+    assert preflight.archive_name("/x/box.tar.gz") == "box"
+
+
+def test_two_archives_of_one_name_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name / "scans").mkdir(parents=True)
+    paths = [str(tmp_path / name / "scans") for name in ("a", "b")]
+    with pytest.raises(ConfigError, match=r"--config 'archive=\{scans: .*/a/scans, scans-2: "):
+        preflight.read_archives(paths)
+    named = {"one": paths[0], "two": paths[1]}
+    assert preflight.read_archives(named) == named
+
+
+@pytest.mark.parametrize("name", ["..", ".hidden", "a/b", ""])
+def test_an_archive_name_cannot_leave_its_folder(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot name a folder"):
+        preflight.read_archives({name: str(tmp_path)})
+
+
+def test_paths_that_do_not_exist_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="archive: /nowhere does not exist"):
+        preflight.read_archives("/nowhere")
+    file = tmp_path / "scan.jpg"
+    file.touch()
+    with pytest.raises(ConfigError, match="is a file, not a folder"):
+        preflight.read_archives(str(file))
+    with pytest.raises(ConfigError, match=r"data\.sources: /nowhere is not a folder"):
+        preflight.check_sources([{"kind": "folder", "path": "/nowhere"}])
+    with pytest.raises(ConfigError, match="kind folder needs a path"):
+        preflight.check_sources([{"kind": "folder"}])
+    with pytest.raises(ConfigError, match="kind builtin takes no path"):
+        preflight.check_sources([{"kind": "builtin", "path": "x"}])
+
+
+def test_the_shipped_experiment_by_name_and_by_path() -> None:
+    by_name = preflight.read_experiments(["quick"], ROOT)
+    path = ROOT / "workflow" / "experiments" / "quick.yaml"
+    assert preflight.read_experiments([str(path)], ROOT) == by_name
+    assert preflight.model_of("quick", by_name["quick"]) == (
+        "results/models/quick/gan/model.safetensors"
+    )
+    assert preflight.weights_of("quick", by_name) == "results/models/quick/gan/model.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("seed: 0\nphases: []\n", "phases must not be empty"),
+        ("sed: 0\n", "unknown key sed; did you mean seed?"),
+        ("- a\n", "expected keys and values"),
+        ("{network: {name: unet}, phases: [{name: a, epochs: 1}, {name: a, epochs: 1}]}", "one name"),
+    ],
+)
+def test_faulty_experiments_are_worded(text: str, says: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match="mine.yaml") as fault:
+        preflight.read_experiments([str(path)], ROOT)
+    assert says in str(fault.value)
+
+
+def test_unknown_duplicate_and_reserved_experiments(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="quik is no file and not one of: .*quick"):
+        preflight.read_experiments(["quik"], ROOT)
+    with pytest.raises(ConfigError, match="two are called quick"):
+        preflight.read_experiments(
+            ["quick", str(ROOT / "workflow" / "experiments" / "quick.yaml")], ROOT
+        )
+    shipped = (ROOT / "workflow" / "experiments" / "quick.yaml").read_text()
+    for name, says in (("grey", "yardstick"), ("my recipe", "letters, digits")):
+        (tmp_path / f"{name}.yaml").write_text(shipped)
+        with pytest.raises(ConfigError, match=says):
+            preflight.read_experiments([str(tmp_path / f"{name}.yaml")], ROOT)
+
+
+def test_weights_are_an_experiment_or_a_file(tmp_path: Path) -> None:
+    experiments = preflight.read_experiments(["quick"], ROOT)
+    with pytest.raises(ConfigError, match="neither one of the experiments"):
+        preflight.weights_of("slow", experiments)
+    with pytest.raises(ConfigError, match="does not exist"):
+        preflight.weights_of(str(tmp_path / "m.safetensors"), experiments)
+    (tmp_path / "m.safetensors").touch()
+    assert preflight.weights_of(str(tmp_path / "m.safetensors"), experiments)
+
+
+def test_a_fault_ends_with_one_line_and_1(capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as end:
+        preflight.stop(ConfigError("x is wrong"))
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "photochrom: x is wrong\n"
