@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import skimage
+import skimage.data
 from skimage import io, transform
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -95,7 +95,7 @@ class Workspace:
             return {}
         _, _, table = text.partition("Job stats:\n")
         assert table, text
-        jobs = {}
+        jobs: dict[str, int] = {}
         for line in table.splitlines()[2:]:
             rule, _, count = line.rpartition(" ")
             if rule.strip() == "total":
@@ -150,7 +150,7 @@ class Workspace:
 
 def photograph(name: str) -> np.ndarray:
     """One of scikit-image's photographs, uint8."""
-    return io.imread(Path(skimage.data_dir) / name)
+    return io.imread(Path(skimage.data.__file__).parent / name)
 
 
 def make_workspace(path: Path) -> Workspace:
@@ -172,8 +172,8 @@ def make_workspace(path: Path) -> Workspace:
         for number in range(6):
             top, left = 40 * (number // 3), 100 * (number % 3)
             io.imsave(folder / f"{number}.png", whole[top : top + 200, left : left + 200], False)
-    for name, folder in (("camera", "."), ("coins", "box 1"), ("moon", "box 1/deep")):
-        (path / "scans" / folder).mkdir(parents=True, exist_ok=True)
+    for name, box in (("camera", "."), ("coins", "box 1"), ("moon", "box 1/deep")):
+        (path / "scans" / box).mkdir(parents=True, exist_ok=True)
         small = transform.resize(photograph(f"{name}.png"), (120, 150), anti_aliasing=True)
-        io.imsave(path / "scans" / folder / f"{name}.png", (small * 255).astype(np.uint8), False)
+        io.imsave(path / "scans" / box / f"{name}.png", (small * 255).astype(np.uint8), False)
     return Workspace(path)

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from photochrom import runtime
 from photochrom.runtime import StageError
 
 
-def raising(error: BaseException):
+def raising(error: BaseException) -> Callable[[], int]:
     def main() -> int:
         raise error
 

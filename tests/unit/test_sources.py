@@ -29,8 +29,8 @@ def imported(path: Path) -> set[Path]:
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
-                parts = path.relative_to(SCRIPTS).parent.parts
-                base = ".".join([*parts[: len(parts) - node.level + 1], *([base] if base else [])])
+                here = path.relative_to(SCRIPTS).parent.parts
+                base = ".".join([*here[: len(here) - node.level + 1], *([base] if base else [])])
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
     found = set()
     for name in names:
@@ -46,7 +46,8 @@ def imported(path: Path) -> set[Path]:
 
 def closure(path: Path) -> set[Path]:
     """All files of the package that a script is made of."""
-    todo, seen = [path], set()
+    todo = [path]
+    seen: set[Path] = set()
     while todo:
         for file in imported(todo.pop()) - seen:
             seen.add(file)

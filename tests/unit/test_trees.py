@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 
 import pytest
+
+import trees
 from trees import tree_digest
 
 
@@ -52,10 +54,13 @@ def test_unchanged_files_are_not_read_again(tree: Path, monkeypatch: pytest.Monk
     before = digest(tree)
     (tree / "new.jpg").write_bytes(b"n")
     read = []
-    import trees
-
     real = trees._file_digest
-    monkeypatch.setattr(trees, "_file_digest", lambda path: read.append(path) or real(path))
+
+    def reading(path: bytes | Path) -> str:
+        read.append(path)
+        return real(path)
+
+    monkeypatch.setattr(trees, "_file_digest", reading)
     after = digest(tree)
     assert after != before
     assert [os.path.basename(path) for path in read] == [b"new.jpg"]

@@ -138,7 +138,7 @@ def run_stage(stage: str, main: Callable[[], int]) -> int:
         return EXIT_TERMINATED
     except OSError as error:
         if error.errno not in _CANNOT_WRITE:
-            log.error(traceback.format_exc())
+            _keep_traceback()
             raise
         _complain(stage, str(cannot_write(error)))
         return EXIT_OUTPUT
@@ -146,14 +146,18 @@ def run_stage(stage: str, main: Callable[[], int]) -> int:
         if type(error).__name__ == "OutOfMemoryError":
             _complain(stage, f"out of device memory ({error}); use a smaller batch or size")
             return EXIT_MEMORY
-        if log.handlers:
-            for handler in log.handlers:
-                if isinstance(handler, logging.FileHandler):
-                    handler.stream.write(traceback.format_exc())
+        _keep_traceback()
         raise
     finally:
         signal.signal(signal.SIGTERM, previous)
         release_alive()
+
+
+def _keep_traceback() -> None:
+    """Write a bug's traceback to the log file; Python itself shows it on the screen."""
+    for handler in log.handlers:
+        if isinstance(handler, logging.FileHandler) and handler.stream is not None:
+            handler.stream.write(traceback.format_exc())
 
 
 def _complain(stage: str, message: str) -> None:

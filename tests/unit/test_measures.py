@@ -1,0 +1,82 @@
+"""The measures on pictures whose figures are known, and the hash on near-duplicates."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from skimage import data
+
+from photochrom.color import lab_to_rgb, rgb_to_lab
+from photochrom.images import ImageError, load_square, write_png
+from photochrom.measures import Measures, measure, measure_cells, perceptual_hash
+
+
+def hash_of(picture: Image.Image, tmp_path: Path) -> int:
+    write_png(tmp_path / "hashed.png", np.asarray(picture.convert("RGB")))
+    return int(perceptual_hash(rgb_to_lab(load_square(tmp_path / "hashed.png", 256))[..., 0]), 16)
+
+
+def test_figures_by_hand(tmp_path: Path) -> None:
+    # Half a*=+20, half a*=-20, b*=0 throughout: their joint deviation is 20/sqrt(2).
+    lab = np.zeros((64, 64, 3))
+    lab[..., 0] = 60
+    lab[:32, :, 1] = 20
+    lab[32:, :, 1] = -20
+    rgb = np.rint(lab_to_rgb(lab) * 255).astype(np.uint8)
+    write_png(tmp_path / "a.png", rgb)
+    found = measure(tmp_path / "a.png")
+    assert isinstance(found, Measures)
+    assert found.mean_L == pytest.approx(60, abs=0.3)
+    assert found.chroma_std == pytest.approx(20 / 2**0.5, abs=0.3)
+    assert found.colourfulness > 20
+
+
+def test_a_damaged_picture_is_a_row(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
+    found = measure(tmp_path / "a.png")
+    assert isinstance(found, ImageError)
+    assert measure_cells("x", found) == ("x", "", "", "", "", "truncated or damaged")
+    assert measure_cells("x", "zero bytes")[-1] == "zero bytes"
+
+
+def test_cells_have_a_fixed_precision() -> None:
+    cells = measure_cells("x", Measures(50.0, 1 / 3, 20.00001, "00ff"))
+    assert cells == ("x", "50.0000", "0.3333", "20.0000", "00ff", "")
+
+
+def test_near_duplicates_nearly_share_a_hash(tmp_path: Path) -> None:
+    photograph = Image.fromarray(data.astronaut())
+    own = hash_of(photograph, tmp_path)
+    buffer = BytesIO()
+    photograph.save(buffer, "JPEG", quality=25)
+    copies = [
+        Image.open(buffer),
+        photograph.resize((170, 170)),
+        photograph.point([min(255, round(255 * (x / 255) ** 0.85)) for x in range(256)] * 3),
+        photograph.crop((5, 5, 507, 507)),
+    ]
+    assert max((own ^ hash_of(copy, tmp_path)).bit_count() for copy in copies) <= 6
+
+
+def test_different_photographs_do_not(tmp_path: Path) -> None:
+    folder = Path(data.data_dir)
+    names = ["astronaut.png", "chelsea.png", "coffee.png", "retina.jpg", "rocket.jpg", "ihc.png"]
+    hashes = [hash_of(Image.open(folder / name), tmp_path) for name in names]
+    distances = [
+        (one ^ other).bit_count() for at, one in enumerate(hashes) for other in hashes[:at]
+    ]
+    assert min(distances) > 12
+
+
+def test_flat_pictures_have_no_hash() -> None:
+    generator = np.random.default_rng(0)
+    ramp = np.linspace(20, 90, 256)
+    flat = {
+        "one tone": np.full((256, 256), 60.0),
+        "paper with grain": 85 + generator.normal(0, 1.5, (256, 256)),
+        "clear sky": np.tile(ramp[:, None], (1, 256)) + generator.normal(0, 1, (256, 256)),
+        "a slanting ramp": ramp[:, None] / 2 + ramp / 2,
+    }
+    assert {name: perceptual_hash(L) for name, L in flat.items()} == dict.fromkeys(flat, "")

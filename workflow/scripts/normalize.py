@@ -1,0 +1,89 @@
+"""Decode kept photographs to Lab and store them as training shards; index the shards."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from photochrom.runtime import (
+    EXIT_OK,
+    StageError,
+    csv_text,
+    log,
+    progress,
+    run_stage,
+    sha256_file,
+    sha256_text,
+    stage_parser,
+    start_log,
+    write_text,
+)
+
+_AGAIN = "run download again (snakemake --cores N --forcerun download)"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = stage_parser(__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    shard = commands.add_parser("shard", help="make one shard")
+    shard.add_argument("--catalog", type=Path, required=True, help="catalog.csv")
+    shard.add_argument("--shard-size", type=int, required=True, help="pictures in a shard")
+    shard.add_argument("--size", type=int, required=True, help="pixels, square")
+    shard.add_argument("--index", type=int, required=True, help="which shard, from 0")
+    shard.add_argument("--out", type=Path, required=True, help="shard-0000N.h5 to write")
+    index = commands.add_parser("index", help="check all shards and write shards.csv")
+    index.add_argument("--shards", type=Path, nargs="+", required=True, help="in order")
+    index.add_argument("--out", type=Path, required=True, help="shards.csv to write")
+    for command in (shard, index):  # so that --log may stand where the other options do
+        command.add_argument("--log", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    args = parser.parse_args(argv)
+    start_log("normalize", args.log)
+    return make_shard(args) if args.command == "shard" else make_index(args)
+
+
+def make_shard(args: argparse.Namespace) -> int:
+    from photochrom.color import normalize, rgb_to_lab
+    from photochrom.images import ImageError, decoder_threads, load_square, path_from_text
+    from photochrom.shards import write_shard
+    from photochrom.tables import CATALOG_COLUMNS, kept, read_table
+
+    rows = kept(read_table(args.catalog, CATALOG_COLUMNS, "filter.py"))
+    start = args.index * args.shard_size
+    rows = rows[start : start + args.shard_size]
+    if not rows:
+        raise StageError(f"{args.catalog} keeps too few pictures for a shard {args.index}")
+    decoder_threads(1)
+    L, ab = [], []
+    for row in progress(rows, len(rows), f"shard {args.index}"):
+        path = path_from_text(row["path"])
+        try:
+            lab = rgb_to_lab(load_square(path, args.size))
+            unchanged = sha256_file(path) == row["sha256"]
+        except (ImageError, OSError) as error:
+            raise StageError(
+                f"{row['path']} cannot be read any more ({error}); {_AGAIN}"
+            ) from error
+        if not unchanged:
+            raise StageError(f"{row['path']} was changed since it was listed; {_AGAIN}")
+        normalized = normalize(lab[..., 0], lab[..., 1:])
+        L.append(normalized[0].astype("float32"))
+        ab.append(normalized[1].astype("float32"))
+    ids = [row["id"] for row in rows]
+    digest = sha256_text(csv_text(("id", "sha256"), ((row["id"], row["sha256"]) for row in rows)))
+    write_shard(args.out, ids, L, ab, digest)
+    log.info("%s: %d pictures of %d px", args.out, len(rows), args.size)
+    return EXIT_OK
+
+
+def make_index(args: argparse.Namespace) -> int:
+    from photochrom.shards import index_rows
+    from photochrom.tables import SHARDS_COLUMNS
+
+    rows = index_rows(args.shards)
+    write_text(args.out, csv_text(SHARDS_COLUMNS, rows))
+    log.info("%s: %d pictures in %d shards", args.out, sum(row[2] for row in rows), len(rows))
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage("normalize", main))

@@ -1,0 +1,278 @@
+"""The one image loader and writer.
+
+Every stage reads photographs through these functions, so that orientation, depth, colour profiles
+and limits are treated in one way. Decoding is libvips' (pyvips). Files are opened here and handed
+over as descriptors: any byte name works, and only regular files are read. The type is found by
+content, never by suffix.
+
+What becomes of a file:
+- EXIF orientation is applied once and the tag removed;
+- an embedded ICC profile is converted through (relative colorimetric, black point compensation);
+  without one, RGB and grey count as sRGB and CMYK as a common offset press;
+- 1-bit, palette and grey pictures become RGB; 16 bits are scaled, never clipped;
+- alpha is flattened on white, as paper would show it;
+- floating-point pictures are taken as sRGB values in 0..1, and refused when they leave it;
+- several pages or frames are refused, never read as channels.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+import numpy as np
+import pyvips
+from numpy.typing import NDArray
+
+from photochrom.color import LAB_KNEE, LAB_OFFSET, LAB_SLOPE, RGB_TO_XYZ
+from photochrom.runtime import write_bytes
+
+MAX_PIXELS = 300_000_000
+
+# What libvips may load. Its matrix and SVG loaders would take text files for pictures.
+_LOADERS = ("jpegload", "pngload", "tiffload", "webpload", "gifload", "heifload")
+# First bytes of formats that people do have and that libvips here cannot load: the reason should
+# not claim that they are no images.
+_UNSUPPORTED = {
+    b"BM": "BMP",
+    b"%PDF": "PDF",
+    b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"\xff\x0a": "JPEG XL",
+    b"\x00\x00\x00\x0cJXL ": "JPEG XL",
+    b"P4": "PBM",
+    b"P5": "PGM",
+    b"P6": "PPM",
+    b"<svg": "SVG",
+    b"8BPS": "Photoshop",
+}
+# What AVIF shares its loader with: pictures coded by HEVC, whose decoder pyvips-binary leaves out.
+_HEIC_STARTS = (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypheis", b"ftyphevc")
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+
+# Operations are not cached: each picture is read once, and a cache would only hold memory.
+pyvips.cache_set_max(0)
+
+
+class ImageError(Exception):
+    """A file that cannot be used as a picture; `reason` says why in a few words."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def decoder_threads(count: int) -> None:
+    """Let libvips use `count` threads per picture; 1 where pictures are worked on in parallel."""
+    pyvips.concurrency_set(count)
+
+
+def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> pyvips.Image:
+    """Open a picture: header read and checked, oriented, pixels not yet decoded.
+
+    Returns an image of one page with uchar or ushort samples, any bands, its profile and metadata
+    still attached. Pixels may be read in any order and more than once (libvips keeps them in
+    memory up to 100 MB, beyond that in a temporary file). Decoding faults show up when pixels are
+    read, as pyvips.Error; `ImageError` is raised for what the header already tells: not a regular
+    file, unreadable, zero bytes, not an image, too large, several pages.
+    """
+    descriptor = _open_regular(path)
+    try:
+        start = os.pread(descriptor, 64, 0)
+        image = _load(descriptor, start, max_pixels)
+    finally:
+        os.close(descriptor)
+    if not image.get("vips-loader").startswith(_LOADERS):
+        raise ImageError(_unknown_format(start))
+    if image.width * image.height > max_pixels:
+        raise ImageError(_too_large(image.width * image.height, max_pixels))
+    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
+    if pages > 1:
+        raise ImageError(f"multi-page: {pages} pages or frames")
+    if image.format in ("float", "double"):
+        image = _from_float(image)
+    if image.format not in ("uchar", "ushort"):
+        raise ImageError(f"samples of type {image.format} are not supported")
+    if image.get_typeof("orientation") and image.get("orientation") != 1:
+        image = image.autorot()
+    return image
+
+
+def load_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode a whole picture to sRGB, uint8 (H, W, 3). Raises ImageError."""
+    return _decode(lambda: _to_srgb(open_image(path, max_pixels), depth=8))
+
+
+def load_square(path: Path, size: int, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """Decode the centred square of a picture, resized to uint8 sRGB (size, size, 3).
+
+    Shrinks (or enlarges) by Lanczos-3 with its support scaled to the factor, so nothing aliases,
+    on the encoded values as training sets usually are made. Raises ImageError.
+    """
+
+    def square() -> pyvips.Image:
+        image = open_image(path, max_pixels)
+        side = min(image.width, image.height)
+        left, top = (image.width - side) // 2, (image.height - side) // 2
+        image = _to_srgb(image.crop(left, top, side, side), depth=8)
+        return image if side == size else image.resize(size / side, kernel="lanczos3")
+
+    return _decode(square)
+
+
+def shrink(array: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
+    """Resize uint8 (H, W, 3) so that its short side is at most `short_side`, aspect kept."""
+    scale = short_side / min(array.shape[:2])
+    if scale >= 1:
+        return array
+    return _decode(lambda: pyvips.Image.new_from_array(array).resize(scale, kernel="lanczos3"))
+
+
+def load_lightness(image: pyvips.Image) -> NDArray[np.float32]:
+    """CIE L* (0..100) of an opened picture or a crop of one, float32 (H, W).
+
+    Computed from linear light at the depth of the file, so 16 bits stay 16 bits. Raises
+    ImageError when the pixels cannot be decoded.
+    """
+
+    def lightness() -> pyvips.Image:
+        linear = _to_srgb(image, depth=16).colourspace("scrgb")
+        luminance = linear.recomb([RGB_TO_XYZ[1].tolist()])
+        root = luminance ** (1 / 3)
+        line = luminance * LAB_SLOPE + LAB_OFFSET
+        return ((luminance > LAB_KNEE).ifthenelse(root, line) * 116 - 16).cast("float")
+
+    return _decode(lightness)
+
+
+def write_png(path: Path, array: NDArray[np.uint8]) -> None:
+    """Write uint8 (H, W, 3) or (H, W) as PNG atomically; equal pixels give equal bytes."""
+    write_bytes(path, png_bytes(array))
+
+
+def png_bytes(array: NDArray[np.uint8]) -> bytes:
+    """Encode uint8 (H, W, 3) or (H, W) as PNG without metadata."""
+    return pyvips.Image.new_from_array(array).pngsave_buffer(keep="none")
+
+
+def jpeg_bytes(array: NDArray[np.uint8], quality: int = 85) -> bytes:
+    """Encode uint8 (H, W, 3) or (H, W) as JPEG without metadata, chroma at full resolution."""
+    image = pyvips.Image.new_from_array(array)
+    return image.jpegsave_buffer(Q=quality, keep="none", subsample_mode="off", optimize_coding=True)
+
+
+def path_to_text(path: Path) -> str:
+    """A path as tables hold it: UTF-8, one line, reversible by `path_from_text`.
+
+    Only `%`, control characters and bytes that are not UTF-8 are percent-encoded, so that
+    ordinary names stay as they are.
+    """
+    # surrogateescape marks bytes that are not UTF-8 as lone surrogates U+DC80..U+DCFF.
+    return "".join(
+        quote_from_bytes(os.fsencode(character), safe="")
+        if character == "%" or not character.isprintable()
+        else character
+        for character in os.fspath(path)
+    )
+
+
+def path_from_text(text: str) -> Path:
+    """The path that `path_to_text` wrote."""
+    return Path(os.fsdecode(unquote_to_bytes(text)))
+
+
+def _open_regular(path: Path) -> int:
+    """A descriptor of a non-empty regular file."""
+    try:
+        # Without O_NONBLOCK, opening a named pipe waits for ever.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise ImageError(f"unreadable: {(error.strerror or str(error)).lower()}") from error
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size > 0:
+        return descriptor
+    os.close(descriptor)
+    raise ImageError("zero bytes" if stat.S_ISREG(status.st_mode) else "not a regular file")
+
+
+def _load(descriptor: int, start: bytes, max_pixels: int) -> pyvips.Image:
+    if start[4:12] in _HEIC_STARTS:
+        raise ImageError("format not supported: HEIC")
+    if start.startswith(_PNG_START) and len(start) >= 24:
+        # libvips refuses some sizes that PNG can state with the words for a damaged file.
+        pixels = int.from_bytes(start[16:20]) * int.from_bytes(start[20:24])
+        if pixels > max_pixels:
+            raise ImageError(_too_large(pixels, max_pixels))
+    source = pyvips.Source.new_from_descriptor(descriptor)
+    try:
+        # Truncated files decode without a word unless warnings count as errors.
+        return pyvips.Image.new_from_source(source, "", fail_on="warning")
+    except pyvips.Error as error:
+        # libvips' own text may hold what another thread ran into: pyvips' is the one to go by.
+        if error.message.startswith("unable to load from source"):
+            raise ImageError(_unknown_format(start)) from error
+        if start[:2] in (b"II", b"MM") and "labq" in str(error.detail):
+            raise ImageError("format not supported: Lab TIFF") from error
+        raise ImageError("truncated or damaged") from error
+
+
+def _from_float(image: pyvips.Image) -> pyvips.Image:
+    """Samples in 0..1 to ushort; this reads the pixels once to see their range."""
+    try:
+        low, high = image.min(), image.max()
+    except pyvips.Error as error:
+        raise ImageError("truncated or damaged") from error
+    if not (low >= 0 and high <= 1):
+        raise ImageError(f"floating-point values outside 0..1 ({low:g} to {high:g})")
+    space = "grey16" if image.bands < 3 else "rgb16"
+    return (image * 65535).rint().cast("ushort").copy(interpretation=space)
+
+
+def _to_srgb(image: pyvips.Image, depth: int) -> pyvips.Image:
+    """Three bands of sRGB: 8 bits a sample, or for depth 16 as many as the file has."""
+    if image.interpretation == "cmyk":
+        image = image.extract_band(0, n=4)
+    elif image.bands in (2, 4):
+        image = image.flatten(background=65535 if image.format == "ushort" else 255)
+    elif image.bands > 4:
+        raise ImageError(f"{image.bands} channels")
+    if image.get_typeof("icc-profile-data"):
+        image = _through_profile(image, depth)
+    image = image.colourspace("rgb16" if image.format == "ushort" else "srgb")
+    if depth == 8 and image.format == "ushort":
+        # libvips' own conversion drops the low byte, which is not the nearest value.
+        image = (image / 257).rint().cast("uchar").copy(interpretation="srgb")
+    return image if image.bands == 3 else image.bandjoin([image, image])
+
+
+def _through_profile(image: pyvips.Image, depth: int) -> pyvips.Image:
+    """Convert by the embedded profile to sRGB; a profile that does not fit is ignored."""
+    try:
+        return image.icc_transform(
+            "srgb", embedded=True, intent="relative", black_point_compensation=True, depth=depth
+        )
+    except pyvips.Error:
+        return image
+
+
+def _decode(build: Callable[[], pyvips.Image]) -> NDArray[Any]:
+    """Evaluate a libvips pipeline to an array (H, W, bands) or (H, W); faults are ImageError."""
+    try:
+        image = build()
+        bands = () if image.bands == 1 else (image.bands,)
+        return np.asarray(image.numpy()).reshape(image.height, image.width, *bands)
+    except pyvips.Error as error:
+        raise ImageError("truncated or damaged") from error
+
+
+def _unknown_format(start: bytes) -> str:
+    for magic, name in _UNSUPPORTED.items():
+        if start.startswith(magic):
+            return f"format not supported: {name}"
+    return "not an image"
+
+
+def _too_large(pixels: int, limit: int) -> str:
+    return f"too large: {pixels / 1e6:.0f} MP, limit {limit / 1e6:.0f} MP"

@@ -1,0 +1,189 @@
+"""The HDF5 contract: shards of training pictures, and the training set read from them.
+
+A shard holds, for N square pictures of one size, what networks see (`photochrom.color.normalize`):
+
+    L   int16 (N, size, size)      L*/50 - 1, divided by scale_factor
+    ab  int16 (N, size, size, 2)   a*/110 and b*/110, divided by scale_factor
+    id  fixed-length ASCII (N)
+
+with the constants and digests as attributes of the file. Storing rounds by at most half a step:
+0.00076 in L* and 0.0017 in a* or b*. Equal inputs give equal bytes: the file format is pinned and
+holds no times. Every chunk carries a Fletcher-32 checksum, the metadata their own, and
+`content_sha256` covers the lot.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from photochrom.color import AB_SCALE, L_SCALE
+from photochrom.runtime import StageError, atomic_path, existing_file, sha256_file
+from photochrom.tables import SHARDS_COLUMNS, SPLIT_COLUMNS, read_table
+from photochrom.version import __version__
+
+SCHEMA_VERSION = 1
+STORED_MAX = 32767
+SCALE_FACTOR = 1.0 / STORED_MAX
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The content of one shard, as stored; normalized = stored * scale."""
+
+    ids: list[str]
+    L: NDArray[np.int16]  # (N, H, W)
+    ab: NDArray[np.int16]  # (N, H, W, 2)
+    scale: float
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The pictures of one split, channels first, as stored; normalized = stored * scale."""
+
+    ids: list[str]
+    L: NDArray[np.int16]  # (N, 1, H, W)
+    ab: NDArray[np.int16]  # (N, 2, H, W)
+    scale: float
+    digest: str  # sha256 over the ids and the stored bytes
+
+
+def write_shard(
+    path: Path,
+    ids: Sequence[str],
+    L: Sequence[NDArray[np.floating]] | NDArray[np.floating],
+    ab: Sequence[NDArray[np.floating]] | NDArray[np.floating],
+    rows_digest: str,
+) -> None:
+    """Write a shard atomically.
+
+    `L` (N, H, H) and `ab` (N, H, H, 2) are normalized, within [-1, 1]; `rows_digest` is the digest
+    of the catalog rows that the shard was made of.
+    """
+    stored_L = np.stack([_stored(picture) for picture in L])
+    stored_ab = np.stack([_stored(picture) for picture in ab])
+    names = np.array([name.encode("ascii") for name in ids], dtype="S")
+    attributes = _constants() | {
+        "software_version": __version__,
+        "size": stored_L.shape[1],
+        "rows_digest": rows_digest,
+        "content_sha256": _content_sha256(ids, stored_L, stored_ab),
+    }
+    # Built in memory, so that HDF5 never seeks about in a file that others may see.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
+        for name, value in sorted(attributes.items()):
+            file.attrs[name] = value
+        for name, data in (("L", stored_L), ("ab", stored_ab), ("id", names)):
+            # One picture a chunk: a damaged chunk is found when its picture is read.
+            chunks = (1, *data.shape[1:]) if data.ndim > 1 else data.shape
+            file.create_dataset(name, data=data, chunks=chunks, fletcher32=True, track_times=False)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def read_shard(path: Path) -> Shard:
+    """Read a shard and check all of it.
+
+    Raises StageError when the file is missing, damaged in any way, or written under another
+    schema or with other colour constants.
+    """
+    existing_file(path, "normalize.py")
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = dict(file.attrs)
+            L, ab, names = file["L"][()], file["ab"][()], file["id"][()]
+            ids = [name.decode("ascii") for name in names]
+    except (OSError, KeyError, ValueError, RuntimeError, TypeError) as error:
+        raise _damaged(path, str(error).splitlines()[0]) from error
+    for name, expected in _constants().items():
+        if attributes.get(name) != expected:
+            found = attributes.get(name, "missing")
+            raise _damaged(path, f"{name} is {found}, this version needs {expected}")
+    if attributes.get("content_sha256") != _content_sha256(ids, L, ab):
+        raise _damaged(path, "its content does not match its checksum")
+    return Shard(ids, L, ab, SCALE_FACTOR)
+
+
+def index_rows(paths: Iterable[Path]) -> list[tuple[str, Path, int, str, int]]:
+    """The rows of shards.csv: one per shard, each read and checked."""
+    rows = []
+    for path in paths:
+        shard = read_shard(path)
+        rows.append((path.stem, path, len(shard.ids), sha256_file(path), shard.L.shape[1]))
+    return rows
+
+
+def load_split(
+    shards_csv: Path, split_csv: Path, split: str, parts: Sequence[int] | None = None
+) -> TrainingSet:
+    """Read the pictures of `split` ("train", "val" or "test") into memory, in split.csv's order.
+
+    `parts` narrows them to these portions. Each shard that is needed is first checked against the
+    digest in shards.csv. Raises StageError when nothing is left or a shard is damaged.
+    """
+    wanted: dict[str, list[tuple[int, str]]] = {}
+    for row in read_table(split_csv, SPLIT_COLUMNS, "split.py"):
+        if row["split"] == split and (parts is None or int(row["part"]) in parts):
+            wanted.setdefault(row["shard"], []).append((int(row["row"]), row["id"]))
+    if not wanted:
+        narrowed = "" if parts is None else f" with part {', '.join(map(str, parts))}"
+        raise StageError(
+            f"{split_csv} has no pictures in split {split}{narrowed}; change data.split in the "
+            "config (or parts of the phase in the experiment)"
+        )
+    ids: list[str] = []
+    lightness, colour = [], []
+    index = read_table(shards_csv, SHARDS_COLUMNS, "normalize.py index")
+    recorded = {row["shard"]: (Path(row["path"]), row["sha256"]) for row in index}
+    for name, places in wanted.items():
+        path, sha256 = recorded.get(name, (Path(name), ""))
+        if not path.is_file() or sha256_file(path) != sha256:
+            raise _damaged(path, f"missing, or its sha256 is not the one in {shards_csv}")
+        shard = read_shard(path)
+        rows = [row for row, _ in places]
+        ids += [id for _, id in places]
+        if max(rows) >= len(shard.ids) or [shard.ids[row] for row in rows] != ids[-len(rows) :]:
+            raise StageError(f"{split_csv} is not of these shards ({path}); run split again")
+        lightness.append(shard.L[rows, None])
+        colour.append(shard.ab[rows].transpose(0, 3, 1, 2))
+    L, ab = np.concatenate(lightness), np.ascontiguousarray(np.concatenate(colour))
+    return TrainingSet(ids, L, ab, SCALE_FACTOR, _content_sha256(ids, L, ab))
+
+
+def _stored(normalized: NDArray[np.floating]) -> NDArray[np.int16]:
+    if np.abs(normalized).max(initial=0.0) > 1.0 + 1e-6:
+        raise ValueError("normalized values must lie within [-1, 1]")
+    stored = np.rint(np.clip(normalized.astype(np.float64), -1, 1) * STORED_MAX)
+    return stored.astype("<i2")
+
+
+def _constants() -> dict[str, float | int]:
+    """The attributes that a reader insists on."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "scale_factor": SCALE_FACTOR,
+        "add_offset": 0.0,
+        "L_scale": L_SCALE,
+        "ab_scale": AB_SCALE,
+    }
+
+
+def _content_sha256(ids: Sequence[str], L: NDArray[np.int16], ab: NDArray[np.int16]) -> str:
+    digest = hashlib.sha256("\n".join(ids).encode("ascii"))
+    for array in (L, ab):
+        digest.update(repr((array.shape, array.dtype.str)).encode("ascii"))
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def _damaged(path: Path, why: str) -> StageError:
+    return StageError(
+        f"shard {path} cannot be used: {why}; rebuild it with "
+        f"`snakemake --cores N --forcerun {path}`"
+    )

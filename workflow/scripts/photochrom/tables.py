@@ -1,0 +1,66 @@
+"""The CSV tables that stages hand to each other: their columns, and how they are read.
+
+`runtime.csv_text` writes them.
+"""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+from photochrom.runtime import StageError, existing_file
+
+Row = dict[str, str]
+
+SOURCES_COLUMNS = (
+    "id",
+    "path",  # as images.path_to_text writes it
+    "sha256",
+    "width",
+    "height",
+    "source",
+    "original_name",
+    "licence",
+    "attribution",
+    "error",
+)
+MEASURES_COLUMNS = ("id", "mean_L", "chroma_std", "colourfulness", "phash", "error")
+CATALOG_COLUMNS = (
+    *SOURCES_COLUMNS[:-1],
+    *MEASURES_COLUMNS[1:-1],
+    "group",
+    "verdict",  # keep or drop
+    "reason",
+)
+SHARDS_COLUMNS = ("shard", "path", "rows", "sha256", "size")
+SPLIT_COLUMNS = ("id", "shard", "row", "group", "part", "split")
+
+
+def read_table(path: Path, columns: Sequence[str], made_by: str) -> list[Row]:
+    """The rows of a UTF-8 CSV table with a header; more columns than `columns` are welcome.
+
+    Raises StageError when the file is missing, cut short, or lacks a column.
+    """
+    try:
+        with existing_file(path, made_by).open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = list(reader)
+            header = reader.fieldnames or []
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _unusable(path, made_by, str(error)) from error
+    missing = [name for name in columns if name not in header]
+    if missing:
+        raise _unusable(path, made_by, f"it lacks the columns {', '.join(missing)}")
+    for number, row in enumerate(rows, start=2):
+        # DictReader fills a short row with None and gathers a long one's rest under None.
+        if None in row or None in row.values():
+            raise _unusable(path, made_by, f"line {number} has not as many cells as the header")
+    return rows
+
+
+def kept(catalog: Sequence[Row]) -> list[Row]:
+    """The rows of the catalog that go into shards, in order."""
+    return [row for row in catalog if row["verdict"] == "keep"]
+
+
+def _unusable(path: Path, made_by: str, why: str) -> StageError:
+    return StageError(f"{path} is not a usable table: {why}; make it again with {made_by}")
