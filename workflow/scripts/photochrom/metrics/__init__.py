@@ -1,0 +1,64 @@
+"""The figures of a report: what each is called, what it counts in, and the record of one value.
+
+The families live in modules of their own: `pixel`, `colour`, `frechet`; `protocols` says which
+pictures are compared and puts the families together; `bootstrap` gives the intervals.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Better = Literal["higher", "lower", "truth", "none"]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A figure's name in files and on pages, its unit, and where the better values lie.
+
+    `better` is `truth` where the figure should neither fall short of the truth's nor exceed it.
+    """
+
+    name: str
+    title: str
+    unit: str
+    better: Better
+
+
+METRICS = (
+    Metric("psnr_rgb", "PSNR in RGB", "dB", "higher"),
+    Metric("ssim", "SSIM in RGB", "", "higher"),
+    Metric("ciede2000", "Colour difference CIEDE2000", "ΔE00", "lower"),
+    Metric("auc", "AuC of the ab error, every pixel alike", "%", "higher"),
+    Metric("auc_balanced", "AuC of the ab error, the photograph's colours alike", "%", "higher"),
+    Metric("colourfulness", "Colourfulness", "", "truth"),
+    Metric("colourfulness_difference", "Colourfulness: difference of the means", "", "lower"),
+    Metric("colourfulness_error", "Colourfulness: mean difference per image", "", "lower"),
+    Metric("lightness_error", "Lightness error", "L*", "lower"),
+    Metric("fid", "FID, same photographs as reference", "", "lower"),
+)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One value of a report with all that is needed to believe it.
+
+    `value` is None where it was not computed, the interval's ends are None where there is none;
+    `reason` then says why. `n` counts photographs, `data_digest` names their ids and contents,
+    `model_digest` what painted them.
+    """
+
+    metric: str
+    title: str
+    unit: str
+    better: Better
+    value: float | None
+    ci_low: float | None
+    ci_high: float | None
+    n: int
+    protocol: str
+    data_digest: str
+    model_digest: str
+    reason: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """The figure as JSON has it; `reason` only where there is one."""
+        return {key: value for key, value in asdict(self).items() if key != "reason" or value}

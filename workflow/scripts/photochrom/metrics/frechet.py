@@ -1,0 +1,125 @@
+"""The Fréchet Inception distance, as pytorch-fid defines it.
+
+Heusel et al. 2017 with the network, the weights, the resizing and the formula of pytorch-fid.
+The weights come from pytorch-fid's own address or the cache; where they cannot be had there is no
+FID, and nothing else is ever reported under that name.
+"""
+
+import socket
+import urllib.error
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from photochrom.inference import exact_arithmetic
+from photochrom.runtime import sha256_file
+
+# With fewer pictures than features the covariance is singular and the distance says little.
+FID_MIN_IMAGES = 2048
+FEATURES = 2048
+
+_DOWNLOAD_SECONDS = 30.0  # without an answer
+_BUFFER_ROWS = 64
+
+
+class NotComputedError(Exception):
+    """A distance cannot be had; the text says why."""
+
+
+def load_inception(device: torch.device) -> torch.nn.Module:
+    """pytorch-fid's InceptionV3 up to its 2048 pooled features, in evaluation mode.
+
+    Raises NotComputedError when the weights are neither cached nor to be downloaded, or when what
+    lies in the cache is not the published file.
+    """
+    from pytorch_fid.inception import FID_WEIGHTS_URL, InceptionV3
+
+    name = FID_WEIGHTS_URL.rsplit("/", 1)[-1]
+    # The published file's name ends in the first digits of its SHA-256.
+    prefix = Path(name).stem.rsplit("-", 1)[-1]
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if not cached.is_file():
+        _download(FID_WEIGHTS_URL, cached, prefix)
+    if not sha256_file(cached).startswith(prefix):
+        raise NotComputedError(f"{cached} is not the file that pytorch-fid publishes; delete it")
+    return InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[FEATURES]]).to(device).eval()
+
+
+def _download(url: str, path: Path, prefix: str) -> None:
+    """Fetch the weights into the cache, whole or not at all, with a limit on silence."""
+    previous = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(_DOWNLOAD_SECONDS)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix, progress=False)
+    except (OSError, RuntimeError) as error:  # URLError is an OSError; a wrong digest is not
+        cause = error.reason if isinstance(error, urllib.error.URLError) else error
+        message = f"the Inception weights cannot be had from {url} ({cause})"
+        raise NotComputedError(message) from error
+    finally:
+        socket.setdefaulttimeout(previous)
+
+
+def inception_features(
+    inception: torch.nn.Module, pictures: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    """Features (N, 2048) of pictures (N, H, W, 3), sRGB uint8; resized to 299 by the network."""
+    device = next(inception.parameters()).device
+    batch = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+    with exact_arithmetic(device):
+        features = inception(batch.to(device))[0]
+    return features.reshape(len(pictures), -1).cpu().double().numpy()
+
+
+class FeatureStatistics:
+    """Mean and covariance of features that arrive one by one, in constant memory."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sum: NDArray[np.float64] | float = 0.0
+        self._products: NDArray[np.float64] | float = 0.0
+        self._buffer: list[NDArray[np.float64]] = []
+
+    def add(self, row: NDArray[np.float64]) -> None:
+        """Take in the features (F,) of one picture."""
+        self.count += 1
+        self._buffer.append(row)
+        if len(self._buffer) == _BUFFER_ROWS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._buffer:
+            rows = np.stack(self._buffer)
+            self._sum = self._sum + rows.sum(axis=0)
+            self._products = self._products + rows.T @ rows
+            self._buffer.clear()
+
+    def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean (F,) and sample covariance (F, F), as np.mean and np.cov; two rows at least."""
+        self._flush()
+        mean = np.asarray(self._sum) / self.count
+        covariance = (self._products - self.count * np.outer(mean, mean)) / (self.count - 1)
+        return mean, covariance
+
+
+def frechet_distance(
+    mean: NDArray[Any], covariance: NDArray[Any], mean2: NDArray[Any], covariance2: NDArray[Any]
+) -> float:
+    """The Fréchet distance between two normal distributions, by pytorch-fid's formula.
+
+    Raises NotComputedError where pytorch-fid gives up (covariances far from a real root).
+    """
+    from pytorch_fid.fid_score import calculate_frechet_distance
+
+    with warnings.catch_warnings():
+        # It calls scipy.linalg.sqrtm with an argument that scipy 1.18 drops; pinned below that.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            distance = calculate_frechet_distance(mean, covariance, mean2, covariance2)
+        except ValueError as error:
+            raise NotComputedError(f"the covariances have no real root ({error})") from error
+    return float(distance)

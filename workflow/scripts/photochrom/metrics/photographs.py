@@ -1,0 +1,103 @@
+"""The photographs that are measured: which they are, whether they are still what was catalogued."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photochrom.images import ImageError, load_square, path_from_text, path_to_text
+from photochrom.runtime import StageError, log, sha256_file, sha256_text
+from photochrom.tables import SPLIT_COLUMNS, read_table
+
+# Photographs that messages name, where many are missing.
+NAMED = 5
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """An original; `sha256` is what its content had when it was catalogued."""
+
+    id: str
+    group: str
+    path: Path
+    sha256: str
+
+
+def read_photographs(catalog: Path, split_csv: Path, split: str) -> list[Photograph]:
+    """The photographs of one split ("train", "val" or "test"), in the order of their ids.
+
+    Raises StageError when there are none or when the two tables do not belong together.
+    """
+    groups = {
+        row["id"]: row["group"]
+        for row in read_table(split_csv, SPLIT_COLUMNS, "split.py")
+        if row["split"] == split
+    }
+    if not groups:
+        raise StageError(f"{split_csv} has no photographs in split {split}; change data.split")
+    found = [
+        Photograph(row["id"], groups[row["id"]], path_from_text(row["path"]), row["sha256"])
+        for row in read_table(catalog, ("id", "path", "sha256"), "filter.py")
+        if row["id"] in groups
+    ]
+    absent = groups.keys() - {photograph.id for photograph in found}
+    if absent:
+        raise StageError(f"{catalog} lacks {min(absent)}, which {split_csv} names; run split again")
+    return sorted(found, key=lambda photograph: photograph.id)
+
+
+def load_original(photograph: Photograph, size: int) -> NDArray[np.uint8]:
+    """The central square of the original, sRGB uint8 (size, size, 3).
+
+    Raises ImageError when it cannot be read or is no longer what was catalogued.
+    """
+    # Decoded before it is hashed, because the decoder also refuses what would never end, a pipe.
+    square = load_square(photograph.path, size)
+    if sha256_file(photograph.path) != photograph.sha256:
+        raise ImageError("its content changed since it was catalogued")
+    return square
+
+
+def complain_of_missing(missing: Sequence[tuple[Photograph, str]], total: int) -> None:
+    """Log the first of the photographs that cannot be measured, of `total`, with the reasons.
+
+    Raises StageError when none can.
+    """
+    texts = [
+        f"{photograph.id} ({path_to_text(photograph.path)}): {reason}"
+        for photograph, reason in missing
+    ]
+    if len(texts) == total:
+        raise StageError(
+            f"none of the {total} photographs can be measured, the first is {texts[0]}; bring the "
+            "originals back or run the workflow again from download"
+        )
+    for text in texts[:NAMED]:
+        log.warning("left out: %s", text)
+    if len(texts) > NAMED:
+        log.warning("left out: %d more, all named in the row", len(texts) - NAMED)
+
+
+def data_digest(photographs: Iterable[Photograph]) -> str:
+    """Digest of the ids and contents of a set of photographs, in any order."""
+    lines = sorted(f"{photograph.id} {photograph.sha256}\n" for photograph in photographs)
+    return sha256_text("".join(lines))
+
+
+def choose_pictures(photographs: Iterable[Photograph], count: int) -> frozenset[str]:
+    """The ids of at most `count` photographs to show, the same for every row and every order.
+
+    Groups take turns, so that as many different photographs as possible are seen; the order of
+    the groups and within a group follows a hash.
+    """
+    by_group: dict[str, list[str]] = {}
+    for photograph in photographs:
+        by_group.setdefault(photograph.group, []).append(photograph.id)
+    ranked = sorted(
+        (turn, sha256_text(group), name)
+        for group, names in by_group.items()
+        for turn, name in enumerate(sorted(names, key=sha256_text))
+    )
+    return frozenset(name for _, _, name in ranked[:count])

@@ -1,0 +1,52 @@
+"""Figures that compare two pictures pixel by pixel: PSNR, SSIM, the lightness error.
+
+Pictures are sRGB, uint8 (H, W, 3), both of one size.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.metrics import structural_similarity
+
+Picture = NDArray[np.uint8]
+
+# Rounding to 8 bits alone has a mean square error of 1/12, so agreement beyond it (58.92 dB)
+# cannot be told apart; without the bound a picture that agrees in every pixel would have no PSNR.
+ROUNDING_MSE = 1 / 12
+PSNR_LIMIT = 10 * math.log10(255**2 / ROUNDING_MSE)
+
+
+def psnr_rgb(truth: Picture, picture: Picture) -> float:
+    """Peak signal-to-noise ratio in dB over all pixels and channels, at most PSNR_LIMIT."""
+    error = float(np.mean((truth.astype(np.float64) - picture) ** 2))
+    return 10 * math.log10(255**2 / max(error, ROUNDING_MSE))
+
+
+def ssim(truth: Picture, picture: Picture) -> float:
+    """Structural similarity, -1..1, the mean over R, G and B.
+
+    Wang et al. 2004: Gaussian window of sigma 1.5 (11 x 11 pixels), K1 = 0.01, K2 = 0.03,
+    range 255, population covariance. Sides of less than 11 pixels raise ValueError.
+    """
+    return float(
+        structural_similarity(
+            truth,
+            picture,
+            channel_axis=-1,
+            data_range=255,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
+            K1=0.01,
+            K2=0.03,
+        )
+    )
+
+
+def lightness_error(
+    truth_L: NDArray[np.floating[Any]], picture_L: NDArray[np.floating[Any]]
+) -> float:
+    """Mean absolute difference of two lightnesses (H, W), in L* units."""
+    return float(np.mean(np.abs(picture_L - truth_L)))
