@@ -1,0 +1,26 @@
+"use strict";
+document.documentElement.classList.add("js");
+
+// Before and after: the range input moves the dividing line; arrow keys come with it.
+for (const input of document.querySelectorAll(".pair input")) {
+  const show = () => {
+    input.parentElement.style.setProperty("--at", input.value + "%");
+    input.setAttribute("aria-valuetext", input.value + "% scan, " + (100 - input.value) + "% colorized");
+  };
+  input.addEventListener("input", show);
+  show();
+}
+
+// Review page: show the entries of one status.
+for (const choice of document.querySelectorAll(".filter input")) {
+  choice.addEventListener("change", () => {
+    for (const entry of document.querySelectorAll(".entry")) {
+      entry.hidden = choice.value !== "all" && entry.dataset.status !== choice.value;
+    }
+  });
+}
+
+// Paper cannot be unfolded.
+addEventListener("beforeprint", () => {
+  for (const fold of document.querySelectorAll("details")) fold.open = true;
+});

@@ -1,0 +1,207 @@
+"""The report's plots: small SVG drawings whose text and colours are the page's own.
+
+Each is drawn 320 units wide with 12-unit text, to be shown at 320 px or wider. Colours are written
+as the page's CSS variables, so that a plot follows the reader's light or dark scheme.
+"""
+
+import hashlib
+import html
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+WIDTH, HEIGHT = 320, 210
+TEXT = 12
+MAX_POINTS = 400  # of one line; a plot 320 units wide shows no more
+
+# Colours while drawing, and the page's variables that replace them.
+INK, SOFT, RULE, FAINT = "#010101", "#020202", "#030303", "#040404"
+ACCENT, SECOND, THIRD = "#050505", "#060606", "#070707"
+VARIABLES = {
+    INK: "var(--ink)",
+    SOFT: "var(--soft)",
+    RULE: "var(--rule)",
+    FAINT: "var(--faint)",
+    ACCENT: "var(--accent)",
+    SECOND: "var(--second)",
+    THIRD: "var(--third)",
+}
+STYLE: Any = {
+    "svg.fonttype": "none",
+    "font.size": TEXT,
+    "text.parse_math": False,  # names may hold a dollar sign
+    "text.color": INK,
+    "axes.edgecolor": SOFT,
+    "axes.labelcolor": SOFT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": SOFT,
+    "ytick.color": SOFT,
+    "axes.titlesize": TEXT,
+    "axes.titlelocation": "left",
+    "lines.linewidth": 1.6,
+    "path.simplify": True,
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve: `x` and `y` of equal length; drawn as points too when `dots`."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    dots: bool = False
+
+
+def histogram(
+    title: str,
+    axis: str,
+    kept: Sequence[float],
+    dropped: Sequence[float],
+    limits: Sequence[float],
+) -> str:
+    """How many pictures have which value: kept ones over dropped ones, with the filter's limits."""
+    values = [*kept, *dropped]
+    low, high = min([*values, *limits]), max([*values, *limits])
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    with plt.rc_context(STYLE):
+        figure, axes = _axes(title)
+        axes.hist(
+            [kept, dropped],
+            bins=30,
+            range=(low, high),
+            stacked=True,
+            color=[ACCENT, FAINT],
+            label=["kept", "dropped"],
+            rwidth=0.9,
+        )
+        axes.set_ylim(top=axes.get_ylim()[1] * 1.12)  # room for the limits' figures
+        for limit in limits:
+            right = (limit - low) / (high - low) > 0.85  # the figure must stay in the drawing
+            axes.axvline(limit, color=SECOND, linewidth=1.2, linestyle=(0, (4, 2)))
+            axes.annotate(
+                f"{limit:g}",
+                (limit, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(-4 if right else 4, -2),
+                textcoords="offset points",
+                ha="right" if right else "left",
+                va="top",
+                color=SECOND,
+            )
+        axes.set_xlabel(axis)
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        words = f"{title}: {len(kept):,} kept, {len(dropped):,} dropped"
+        if limits:
+            words += ", limits " + " and ".join(f"{limit:g}" for limit in limits)
+        return _svg(figure, words)
+
+
+def curves(title: str, lines: Sequence[Line], boundaries: Sequence[tuple[float, str]]) -> str:
+    """Values over the steps of training; `boundaries` are the first steps and names of phases."""
+    with plt.rc_context(STYLE):
+        figure, axes = _axes(title)
+        for line, colour in zip(lines, (ACCENT, SECOND, THIRD), strict=False):
+            x, y = _thinned(line.x, line.y)
+            axes.plot(
+                x,
+                y,
+                color=colour,
+                label=line.label,
+                marker="o" if line.dots else None,
+                markersize=3.5,
+            )
+        axes.margins(y=0.14)
+        for start, name in boundaries:
+            if start > 0:
+                axes.axvline(start, color=SOFT, linewidth=0.8, linestyle=(0, (2, 2)))
+            axes.annotate(
+                name,
+                (start, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(4, -1),
+                textcoords="offset points",
+                va="top",
+                color=SOFT,
+            )
+        if len(lines) > 1:
+            figure.legend(
+                loc="upper right",
+                bbox_to_anchor=(1.0, 1.0),
+                borderaxespad=0,
+                frameon=False,
+                ncols=len(lines),
+                handlelength=1.0,
+                columnspacing=1.0,
+                handletextpad=0.4,
+                borderpad=0,
+            )
+        axes.set_xlabel("step")
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        ends = ", ".join(
+            f"{line.label} from {line.y[0]:.4g} to {line.y[-1]:.4g}" for line in lines if line.y
+        )
+        return _svg(figure, f"{title} over {max(line.x[-1] for line in lines):,.0f} steps: {ends}")
+
+
+def _axes(title: str) -> tuple[Any, Any]:
+    figure, axes = plt.subplots(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
+    figure.subplots_adjust(left=46 / WIDTH, right=1 - 12 / WIDTH, bottom=42 / HEIGHT, top=0.875)
+    # At the drawing's edge, not the axes': the title also names the upright axis.
+    figure.text(0, 1, title, ha="left", va="top", fontsize=TEXT, fontweight="bold")
+    axes.tick_params(length=3, width=0.8)
+    return figure, axes
+
+
+def _thinned(x: Sequence[float], y: Sequence[float]) -> tuple[list[float], list[float]]:
+    """At most MAX_POINTS points, each the mean of its neighbours."""
+    size = -(-len(x) // MAX_POINTS)
+    if size <= 1:
+        return list(x), list(y)
+    parts = [slice(start, start + size) for start in range(0, len(x), size)]
+    return [_mean(x[part]) for part in parts], [_mean(y[part]) for part in parts]
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _svg(figure: Any, description: str) -> str:
+    """The drawing as an inline SVG element named by `description`, with ids of its own, or none."""
+    buffer = io.StringIO()
+    words = html.escape(description)
+    salt = hashlib.sha256(words.encode("utf-8")).hexdigest()[:12]
+    with matplotlib.rc_context({"svg.hashsalt": salt}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+    plt.close(figure)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", text, flags=re.S)
+    used = set(re.findall(r"(?:url\(#|xlink:href=\"#)([^)\"]+)", text))
+    text = re.sub(
+        r' id="([^"]*)"', lambda match: match.group(0) if match.group(1) in used else "", text
+    )
+    for name in used:
+        text = text.replace(f'id="{name}"', f'id="p{salt}-{name}"')
+        text = text.replace(f"#{name}", f"#p{salt}-{name}")
+    for colour, variable in VARIABLES.items():
+        text = text.replace(colour, variable)
+    text = re.sub(r"font-family: [^;\"]*;? ?", "", text)  # the page's own, not matplotlib's
+    text = re.sub(r"(?<=>)\s+(?=<)| ?\n(?=[LMCz\"])", "", text)
+    start = f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{words}">'
+    return re.sub(r"^<svg[^>]*>", lambda _: start, text)
