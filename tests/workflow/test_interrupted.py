@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from miniature import Workspace, photograph
 from skimage import io
+
+from miniature import Workspace, photograph
 
 
 def unlock(workspace: Workspace) -> subprocess.CompletedProcess[str]:

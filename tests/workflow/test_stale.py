@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from miniature import Workspace
-from test_sources import declared
+from stage_sources import declared
 
 # Each rule with the rules whose outputs it reads.
 ABOVE = {
@@ -119,7 +120,7 @@ CONFIG_CASES = {
     "shard size": ("data={shard_size: 12}", ["normalize"]),
     "split ratio": ("data={split: {train: 0.5, val: 0.3}}", ["split"]),
     "split key": ("data={split: {key: other}}", ["split"]),
-    "format of the derivatives": ("colorize={format: tiff}", ["colorize_shard"]),
+    "format of the derivatives": ("colorize={format: tiff}", ["plan"]),
     "archive shard size": ("colorize={shard_size: 1}", ["plan"]),
     "archive path": ("archive={scans: photos}", ["plan"]),
     "another archive": ("archive=photos", ["plan"]),
@@ -165,7 +166,10 @@ def test_a_third_phase_leaves_the_first_two_alone(finished: Workspace) -> None:
 MODULES = declared()
 EDITS = sorted(
     {f"workflow/scripts/{stage}.py" for stage in MODULES}
-    | {f"workflow/scripts/photochrom/{module}" for module in ("color.py", "shards.py", "models/unet.py")}
+    | {
+        f"workflow/scripts/photochrom/{module}"
+        for module in ("color.py", "shards.py", "models/unet.py")
+    }
 )
 
 
@@ -218,9 +222,7 @@ def test_one_training_job_at_a_time_unless_more_gpus_are_offered(finished: Works
     text = finished.run("--dry-run", "--forcerun", "train_phase").stdout
     assert "gpu=1" in text
     probe = finished.path / "Probe"
-    probe.write_text(
-        'include: "Snakefile"\nprint("GPU total", workflow.global_resources["gpu"])\n'
-    )
+    probe.write_text('include: "Snakefile"\nprint("GPU total", workflow.global_resources["gpu"])\n')
     try:
         for offered, total in (([], 1), (["--resources", "gpu=2"], 2)):
             shown = finished.run("--snakefile", "Probe", "--dry-run", *offered).stdout

@@ -29,10 +29,12 @@ checkpoint plan:
         archive=lambda wildcards: ARCHIVES[wildcards.archive],
         digest=archive_digest,
         shard_size=config["colorize"]["shard_size"],
+        format=config["colorize"]["format"],
     shell:
         r"""
         python {input.code[0]:q} {params.archive:q} \
             --shard-size {params.shard_size} \
+            --format {params.format} \
             --out {output.plan:q} \
             --log {log:q}
         """

@@ -78,7 +78,141 @@ wildcard_constraints:
 
 # The modules of workflow/scripts/photochrom that each stage's script imports, directly or not.
 # tests/unit/test_sources.py fails when a list is incomplete or names too much.
-MODULES = {}
+MODULES = {
+    "download": [
+        "color.py",
+        "images.py",
+        "runtime.py",
+        "sources/__init__.py",
+        "sources/builtin.py",
+        "sources/folder.py",
+        "sources/record.py",
+        "tables.py",
+    ],
+    "measure": [
+        "color.py",
+        "images.py",
+        "measures.py",
+        "runtime.py",
+        "tables.py",
+    ],
+    "filter": [
+        "catalog.py",
+        "runtime.py",
+        "tables.py",
+    ],
+    "normalize": [
+        "color.py",
+        "images.py",
+        "runtime.py",
+        "shards.py",
+        "tables.py",
+        "version.py",
+    ],
+    "split": [
+        "runtime.py",
+        "splits.py",
+        "tables.py",
+    ],
+    "train": [
+        "batches.py",
+        "checkpoints.py",
+        "color.py",
+        "curves.py",
+        "losses.py",
+        "models/__init__.py",
+        "models/base.py",
+        "models/patchgan.py",
+        "models/unet.py",
+        "recipes.py",
+        "runtime.py",
+        "shards.py",
+        "tables.py",
+        "training.py",
+        "validation.py",
+        "version.py",
+    ],
+    "evaluate": [
+        "color.py",
+        "images.py",
+        "inference.py",
+        "metrics/__init__.py",
+        "metrics/bootstrap.py",
+        "metrics/colour.py",
+        "metrics/frechet.py",
+        "metrics/photographs.py",
+        "metrics/pixel.py",
+        "metrics/protocols.py",
+        "metrics/summary.py",
+        "models/__init__.py",
+        "models/base.py",
+        "models/baselines.py",
+        "models/unet.py",
+        "runtime.py",
+        "shards.py",
+        "tables.py",
+        "version.py",
+    ],
+    "plan": [
+        "archive/__init__.py",
+        "archive/plan.py",
+        "archive/records.py",
+        "color.py",
+        "images.py",
+        "runtime.py",
+        "tables.py",
+    ],
+    "colorize": [
+        "archive/__init__.py",
+        "archive/colorize.py",
+        "archive/encode.py",
+        "archive/picture.py",
+        "archive/provenance.py",
+        "archive/records.py",
+        "color.py",
+        "images.py",
+        "inference.py",
+        "models/__init__.py",
+        "models/base.py",
+        "models/unet.py",
+        "runtime.py",
+        "tables.py",
+        "version.py",
+    ],
+    "gather": [
+        "archive/__init__.py",
+        "archive/gather.py",
+        "archive/records.py",
+        "archive/review.py",
+        "color.py",
+        "images.py",
+        "pages.py",
+        "runtime.py",
+        "tables.py",
+    ],
+    "report": [
+        "archive/__init__.py",
+        "archive/records.py",
+        "archive/review.py",
+        "color.py",
+        "images.py",
+        "metrics/__init__.py",
+        "metrics/bootstrap.py",
+        "metrics/photographs.py",
+        "pages.py",
+        "report/__init__.py",
+        "report/archives.py",
+        "report/comparison.py",
+        "report/data.py",
+        "report/inputs.py",
+        "report/plots.py",
+        "report/results.py",
+        "report/training.py",
+        "runtime.py",
+        "tables.py",
+        "version.py",
+    ],
+}
 
 
 def code(stage):
@@ -90,9 +224,11 @@ def code(stage):
     ]
 
 
-def templates(prefix):
-    """The page templates whose names begin with `prefix`, and those that all pages share."""
-    return sorted(str(path) for path in Path(TEMPLATES).iterdir())
+def templates(page):
+    """The template files of a page, "report" or "review", and those that both share."""
+    names = sorted(path.name for path in Path(TEMPLATES).iterdir())
+    other = {"report": "review", "review": "report"}[page]
+    return [f"{TEMPLATES}/{name}" for name in names if not name.startswith(other)]
 
 
 def inline(value):

@@ -47,5 +47,6 @@ rule evaluate_row:
             --per-image {output.per_image:q} \
             --pictures {output.pictures:q} \
             --threads {threads} \
+            --allow-rejects \
             --log {log:q}
         """

@@ -11,7 +11,7 @@ OUTPUTS:
 rule write_report:
     input:
         code=code("report"),
-        templates=templates("index"),
+        templates=templates("report"),
         catalog="results/data/catalog.csv",
         split="results/data/split.csv",
         metrics=[f"results/metrics/{row}.json" for row in ROWS],
