@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
 from miniature import Workspace
 
 
@@ -121,5 +122,5 @@ def test_results_that_cannot_be_written(
     with mounted(fresh.path / "results", "ro,size=1m") as there:
         need(there, "mounting a tmpfs needs root")
         line = refused(fresh)
-        assert "cannot write results/" in line
-        assert "make results/ writable" in line
+        assert f"cannot write {fresh.path / 'results'}: read-only" in line
+        assert "make it writable" in line

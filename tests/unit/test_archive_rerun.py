@@ -232,12 +232,12 @@ def test_a_killed_run_goes_on(
     shard = ["--plan", str(plan), "--model", str(model), "--status"]
     arguments = [*shard, str(tmp_path / "status.csv"), "--out", str(out)]
     process = subprocess.Popen([sys.executable, SCRIPT, *arguments], stderr=subprocess.DEVNULL)
-    while not list(out.glob("*.json")):
+    while not list(out.glob("[0-9]*.json")):
         assert process.poll() is None, "ended before it was killed"
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    finished = {path: path.stat().st_mtime_ns for path in out.glob("*.json")}
+    finished = {path: path.stat().st_mtime_ns for path in out.glob("[0-9]*.json")}
     assert 1 <= len(finished) < 6
     assert not (tmp_path / "status.csv").exists()
     assert main(arguments) == 3

@@ -1,4 +1,4 @@
-"""Every command in the README is run here, on the miniature; `make run` and `make test` are CI's."""
+"""Every command in the README is run here, on the miniature, but `make run` and `make test`: CI's."""
 
 import re
 import shlex

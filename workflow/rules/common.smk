@@ -15,13 +15,15 @@ sys.path.insert(0, f"{workflow.basedir}/workflow/rules")
 from config_help import ConfigError, complete, read_yaml
 from preflight import (
     YARDSTICKS,
+    begin_run,
     check_sources,
+    check_writable,
+    explain_lock,
     model_of,
-    offer_python,
-    prepare_run,
     read_archives,
     read_experiments,
     read_schema,
+    set_environment,
     stop,
     weights_of,
 )
@@ -37,7 +39,7 @@ CACHE = Path("results/.cache")
 # For `snakemake --sdm conda`; without it the active environment is used.
 ENVIRONMENT = str(BASE / "envs" / "photochrom.yaml")
 
-offer_python()
+set_environment()
 
 # Training is one job at a time unless more GPUs are offered: --resources gpu=2.
 workflow.global_resources.setdefault("gpu", 1)
@@ -64,8 +66,13 @@ DATA = config["data"]
 MODELS = {name: model_of(name, experiment) for name, experiment in EXPERIMENTS.items()}
 ROWS = [*YARDSTICKS, *EXPERIMENTS]
 
-if workflow.is_main_process and not workflow.dryrun:
-    prepare_run(config)
+if workflow.is_main_process:
+    check_writable(".", ".snakemake", "results")
+    explain_lock()
+
+
+onstart:
+    begin_run(config)
 
 
 wildcard_constraints:

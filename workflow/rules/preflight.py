@@ -9,8 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-import alive
 import yaml
+
+import alive
 from config_help import ConfigError, complete, read_yaml
 
 # Rows of the metrics table that no experiment may be compared without.
@@ -124,26 +125,45 @@ def read_archives(setting: str | list[str] | dict[str, str]) -> dict[str, str]:
     return found
 
 
-def offer_python() -> None:
-    """Let jobs find the Python that runs Snakemake, also when its environment is not active."""
+def set_environment() -> None:
+    """What jobs find in their environment.
+
+    The Python that runs Snakemake comes first, also when its environment is not active; and each
+    job is told where to hold its sign of life.
+    """
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-
-
-def prepare_run(config: dict[str, Any]) -> None:
-    """Hold a sign of life, explain a lock left behind, and save the merged configuration."""
-    if alive.lock_left_behind() and "--unlock" not in sys.argv:
-        others = alive.living()
-        if others:
-            stop(
-                f"{', '.join(others)} of a run in this folder still works; wait for it, "
-                "or stop it with kill and its number"
-            )
-        print(
-            "photochrom: an earlier run here was killed and left its lock; to remove it type "
-            "snakemake --unlock (make run does so by itself), then run again",
-            file=sys.stderr,
-        )
     os.environ["PHOTOCHROM_ALIVE"] = str(alive.RUNNING.absolute())
+
+
+def explain_lock() -> None:
+    """Say in one line what a lock that was left behind means; stop while its run still works."""
+    if not alive.lock_left_behind() or "--unlock" in sys.argv:
+        return
+    others = alive.living()
+    if others:
+        stop(
+            f"{', '.join(others)} of a run in this folder still works; wait for it, "
+            "or stop it with kill and its number"
+        )
+    print(
+        "photochrom: an earlier run here was killed and left its lock; to remove it type "
+        "snakemake --unlock (make run does so by itself), then run again",
+        file=sys.stderr,
+    )
+
+
+def check_writable(*folders: str) -> None:
+    """Stop when one of the folders exists and cannot be written; Snakemake would show a traceback."""
+    for folder in folders:
+        if Path(folder).exists() and not os.access(folder, os.W_OK):
+            stop(
+                f"cannot write {Path(folder).absolute()}: read-only, or no permission; make it "
+                "writable, or work in another folder with --directory"
+            )
+
+
+def begin_run(config: dict[str, Any]) -> None:
+    """At the start of a run that has work to do: a sign of life, and the merged configuration."""
     merged = Path("results/run_config.yaml")
     text = "# The merged configuration of the last run: config.yaml, --configfile and --config.\n"
     text += yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
