@@ -1,4 +1,4 @@
-"""Every command in the README is run here, on the miniature, but `make run` and `make test`: CI's."""
+"""Every command in the README is run here on the miniature, except the two that CI runs."""
 
 import re
 import shlex

@@ -1,0 +1,140 @@
+"""Colorize an archive: all of it by hand, or one shard of a plan.
+
+    colorize.py ARCHIVE OUT --model model.safetensors
+    colorize.py --plan DIR/shard-00000.csv --out OUT --status FILE --model model.safetensors
+
+By hand, ARCHIVE (a folder, or `builtin`) is planned into OUT/plan, all shards are colorized, and
+OUT gets status.csv, manifest-sha256.txt and review.html. Originals are only read. What an
+interrupted run has finished is not done again.
+"""
+
+import argparse
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from photochrom.runtime import (
+    EXIT_OK,
+    EXIT_REJECTED,
+    StageError,
+    existing_file,
+    log,
+    parse_yaml,
+    pick_device,
+    run_stage,
+    stage_parser,
+    start_log,
+)
+
+if TYPE_CHECKING:
+    from photochrom.archive.colorize import Job
+    from photochrom.archive.records import Status
+
+SCRIPTS = Path(__file__).resolve().parent
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = stage_parser(__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("archive", nargs="?", metavar="ARCHIVE")
+    parser.add_argument("folder", nargs="?", type=Path, metavar="OUT")
+    parser.add_argument("--plan", type=Path, help="a shard that plan.py wrote")
+    parser.add_argument("--out", type=Path, help="the folder of the derivatives")
+    parser.add_argument("--status", type=Path, help="the shard's table to write")
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument(
+        "--settings",
+        default="{}",
+        help="YAML, by default {format: same, skip_coloured: true}; format: png, jpeg or tiff",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--allow-rejects", action="store_true", help="exit 0 if files failed, too")
+    args = parser.parse_args(argv)
+    start_log("colorize", args.log)
+    if args.archive and args.folder and not (args.plan or args.out or args.status):
+        return colorize_archive(args)
+    if args.plan and args.out and args.status and not args.archive:
+        statuses = colorize_shard(args.plan, args.status, make_job(args, args.out))
+        return verdict(statuses, f"{args.plan.stem} to {args.out}", args.allow_rejects)
+    raise StageError("give ARCHIVE and OUT, or --plan, --out and --status (see --help)")
+
+
+def colorize_archive(args: argparse.Namespace) -> int:
+    """Plan, colorize and gather a whole archive, as the workflow does by three rules."""
+    from photochrom.archive.colorize import check_apart
+
+    out: Path = args.folder
+    if args.archive != "builtin":
+        check_apart(Path(args.archive), out)
+    job = make_job(args, out)
+    plan = out / "plan"
+    options = (f"--format={job.settings.format}", f"--out={plan}")
+    code = run_script("plan.py", *options, "--", args.archive)
+    if code != EXIT_OK:
+        return code
+    tables = []
+    statuses = []
+    for shard in sorted(plan.glob("shard-*.csv")):
+        tables.append(plan / shard.name.replace("shard", "status"))
+        statuses += colorize_shard(shard, tables[-1], job)
+    code = run_script(
+        "gather.py",
+        f"--plan={plan}",
+        f"--root={out}",
+        f"--archive={Path(args.archive).name}",
+        f"--out={out / 'status.csv'}",
+        f"--manifest={out / 'manifest-sha256.txt'}",
+        f"--review={out / 'review.html'}",
+        *(f"--status={table}" for table in tables),
+    )
+    return code or verdict(statuses, f"{args.archive} to {out}", args.allow_rejects)
+
+
+def run_script(name: str, *arguments: str) -> int:
+    """Run another stage; its exit code (it has said itself what is wrong)."""
+    return subprocess.run([sys.executable, str(SCRIPTS / name), *arguments], check=False).returncode
+
+
+def make_job(args: argparse.Namespace, out: Path) -> "Job":
+    """What the command line asks of every shard; loads the model."""
+    import torch
+
+    from photochrom.archive.colorize import Job
+    from photochrom.archive.provenance import parse_settings
+    from photochrom.images import decoder_threads
+    from photochrom.models import load_model
+
+    if args.threads < 1:
+        raise StageError(f"--threads is {args.threads}; it must be 1 or more")
+    settings = parse_settings(parse_yaml(args.settings, "--settings"))
+    existing_file(args.model, "train.py")
+    torch.set_num_threads(args.threads)
+    decoder_threads(args.threads)
+    model = load_model(args.model, pick_device(args.device))
+    return Job(out=out, model=model, settings=settings, threads=args.threads)
+
+
+def colorize_shard(shard: Path, table: Path, job: "Job") -> "list[Status]":
+    """Colorize the files of a shard and write their statuses to `table`."""
+    from photochrom.archive.colorize import colorize_rows
+    from photochrom.archive.records import Planned, Status, read_rows, write_rows
+
+    statuses = colorize_rows(read_rows(shard, Planned, "plan.py"), job)
+    write_rows(table, Status, statuses)
+    return statuses
+
+
+def verdict(statuses: "list[Status]", what: str, allow_rejects: bool) -> int:
+    """Say what was made; the exit code."""
+    counts = Counter(status.status for status in statuses)
+    summary = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    log.info("%s: %s", what, summary or "nothing to do")
+    return EXIT_REJECTED if counts["failed"] and not allow_rejects else EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage("colorize", main))

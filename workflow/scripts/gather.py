@@ -1,0 +1,51 @@
+"""Gather a colorized archive: its status table, its manifest of checksums, its review page.
+
+Every file of DIR/plan.csv gets a row, in the order of paths. The manifest can be checked with
+`sha256sum -c` in the output folder.
+"""
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from photochrom.runtime import EXIT_OK, log, run_stage, stage_parser, start_log, write_text
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = stage_parser(__doc__)
+    parser.add_argument("--plan", type=Path, required=True, metavar="DIR")
+    parser.add_argument(
+        "--status", type=Path, nargs="+", action="extend", required=True, metavar="FILE"
+    )
+    parser.add_argument("--root", type=Path, required=True, help="folder of the derivatives")
+    parser.add_argument("--archive", required=True, help="the archive's name, for the page")
+    parser.add_argument("--out", type=Path, required=True, help="status.csv")
+    parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--review", type=Path, required=True, help="review.html")
+    args = parser.parse_args(argv)
+    start_log("gather", args.log)
+
+    from dataclasses import asdict
+
+    import pandas as pd
+
+    from photochrom.archive.gather import gather_statuses, manifest_text, tidy
+    from photochrom.archive.records import Planned, Status, read_rows, write_rows
+    from photochrom.archive.review import write_review
+
+    plan = read_rows(args.plan / "plan.csv", Planned, "plan.py")
+    found = [row for path in args.status for row in read_rows(path, Status, "colorize.py")]
+    statuses = gather_statuses(plan, found)
+    tidy(statuses, args.root)
+    write_text(args.manifest, manifest_text(statuses, args.root))
+    write_review(args.archive, pd.DataFrame(list(map(asdict, statuses))), args.root, args.review)
+    write_rows(args.out, Status, statuses)
+    counts = Counter(status.status for status in statuses)
+    summary = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))
+    log.info("%d files: %s; see %s", len(statuses), summary, args.review)
+    return EXIT_OK
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage("gather", main))

@@ -1,0 +1,1 @@
+"""The archive room: plan what to colorize, colorize it, account for every file."""

@@ -1,0 +1,341 @@
+"""Colorize the files of one shard: each becomes a derivative with a sidecar, or a stated reason.
+
+Originals are only ever opened for reading. A derivative is written before its sidecar, each
+atomically, so that a sidecar stands for a whole picture; what a killed run has finished is known by
+the digests in it and is not done again.
+"""
+
+import errno
+import shutil
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from photochrom.archive.encode import DEPTHS, ENCODERS, EncodeError, format_of, write_picture
+from photochrom.archive.picture import (
+    LIGHTNESS_LIMIT,
+    Colorized,
+    Scan,
+    colorize_picture,
+    open_scan,
+)
+from photochrom.archive.provenance import (
+    Key,
+    Settings,
+    XmpError,
+    code_digest,
+    finished,
+    settings_digest,
+    sidecar_record,
+    xmp_packet,
+)
+from photochrom.archive.records import DONE, FAILED, SKIPPED, WARNING, Planned, Status
+from photochrom.images import ImageError, path_from_text
+from photochrom.models import Model
+from photochrom.runtime import (
+    StageError,
+    atomic_path,
+    cannot_write,
+    log,
+    progress,
+    sha256_file,
+    write_json,
+)
+
+# Suffixes by which a file says that it is a photograph: if it is none, that is a failure. Any
+# other file (a text, a catalogue) is passed over.
+PHOTOGRAPH_SUFFIXES = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("jpg", "jpeg", "jpe", "jfif", "png", "tif", "tiff", "webp"),
+        *("gif", "bmp", "heic", "heif", "avif", "jp2", "jxl"),
+    )
+)
+
+# Mean chroma (Lab units) below which nobody would see that a picture was colorized.
+HARDLY_ANY_COLOUR = 1.0
+
+# `images.open_image`'s words for what is no photograph, if its name does not claim to be one.
+NOT_PHOTOGRAPHS = ("not an image", "format not supported: PDF", "format not supported: SVG")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for all files of a run."""
+
+    out: Path
+    model: Model
+    settings: Settings
+    threads: int
+
+
+class RefusedError(Exception):
+    """A file that gets no derivative: its status (failed or skipped) and the reason."""
+
+    def __init__(self, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+def colorize_rows(rows: list[Planned], job: Job) -> list[Status]:
+    """Colorize the files of a shard; a status for every row, in the order of the rows.
+
+    Files with the same content are computed once. Raises StageError when the output folder and
+    the archive are not apart, or when the output folder cannot be written to.
+    """
+    for root in {row.source.removesuffix(row.path) for row in rows}:
+        check_apart(path_from_text(root), job.out)
+    check_format(rows, job.settings)
+    settings, code = settings_digest(job.settings), code_digest()
+    first: dict[str, Planned] = {}
+    for row in rows:
+        first.setdefault(row.sha256, row)
+    made: dict[str, dict[str, Any]] = {}
+    before = 0
+    statuses = []
+    for row in progress(rows, len(rows), "colorize"):
+        started = time.monotonic()
+        key = Key(row.sha256, job.model.digest, settings, code)
+        output = job.out / path_from_text(row.output)
+        same_as = "" if first[row.sha256] is row else first[row.sha256].path
+        try:
+            record = _finished(row, output, key)
+            if record:
+                before += 1
+            elif row.sha256 in made:
+                record = _copy(row, output, made[row.sha256], job)
+            else:
+                record = _make(row, output, key, job)
+            made.setdefault(row.sha256, record)
+            statuses.append(_status(row, record, same_as, time.monotonic() - started))
+        except RefusedError as refusal:
+            log.info("%s: %s (%s)", row.path, refusal.status, refusal.reason)
+            statuses.append(
+                Status(
+                    path=row.path,
+                    status=refusal.status,
+                    reason=refusal.reason,
+                    source=row.source,
+                    source_sha256=row.sha256,
+                    model_sha256=job.model.digest,
+                    seconds=f"{time.monotonic() - started:.3f}",
+                )
+            )
+    if before:
+        log.info("%d already finished", before)
+    return statuses
+
+
+def check_apart(archive: Path, out: Path) -> None:
+    """StageError unless the archive and the output folder lie outside each other."""
+    root, target = archive.resolve(), out.resolve()
+    if target.is_relative_to(root):
+        raise StageError(
+            f"the output folder {out} lies inside the archive {archive}; choose one outside"
+        )
+    if root.is_relative_to(target):
+        raise StageError(
+            f"the archive {archive} lies inside the output folder {out}; choose another output"
+        )
+
+
+def check_format(rows: list[Planned], settings: Settings) -> None:
+    """StageError when the plan named the outputs for another format than the settings ask for."""
+    for row in rows:
+        if settings.format not in ("same", format_of(path_from_text(row.output))):
+            raise StageError(
+                f"the plan names {row.output}, the settings ask for format {settings.format}; "
+                "make the plan again with plan.py --format"
+            )
+
+
+def _finished(row: Planned, output: Path, key: Key) -> dict[str, Any] | None:
+    record = finished(output, _sidecar(output), key)
+    return record if record and record["original"]["path"] == row.path else None
+
+
+def _make(row: Planned, output: Path, key: Key, job: Job) -> dict[str, Any]:
+    """Colorize one file: the sidecar of the derivative written. Raises RefusedError."""
+    source = path_from_text(row.source)
+    state = _state(source)
+    try:
+        if sha256_file(source) != row.sha256:
+            raise RefusedError(FAILED, "changed since the plan was made; run the plan again")
+        scan = open_scan(source)
+        if job.settings.skip_coloured and scan.tint.coloured:
+            raise RefusedError(SKIPPED, f"already in colour (deviation {scan.tint.deviation:.1f})")
+        depth = min(scan.bits, DEPTHS[format_of(output)])
+        picture = colorize_picture(scan.picture, job.model, depth, job.threads)
+    except ImageError as error:
+        raise _refusal(source, error.reason) from error
+    except OSError as error:
+        raise _unreadable(error) from error
+    except MemoryError as error:
+        raise RefusedError(FAILED, f"too large for the memory: {row.bytes} bytes") from error
+    if _state(source) != state:
+        raise RefusedError(FAILED, "changed while it was read; run the plan again")
+    warnings = _warnings(scan, picture, depth, output)
+    packet, fault = _packet(row.sha256, scan)
+    _write(output, job.out, lambda: write_picture(output, picture.pixels, scan, packet))
+    record = _record(row, key, job, scan, picture, output, warnings + fault)
+    _write(output, job.out, lambda: write_json(_sidecar(output), record))
+    return record
+
+
+def _record(
+    row: Planned,
+    key: Key,
+    job: Job,
+    scan: Scan,
+    picture: Colorized,
+    output: Path,
+    warnings: list[str],
+) -> dict[str, Any]:
+    """The sidecar of the derivative that lies at `output`."""
+    size = {"width": scan.picture.width, "height": scan.picture.height}
+    name = format_of(output)
+    depth = 8 * picture.pixels.itemsize
+    return sidecar_record(
+        key=key,
+        original={
+            "path": row.path,
+            "bytes": int(row.bytes),
+            **size,
+            "bits": scan.bits,
+            "loader": scan.loader,
+            "tint": {what: round(value, 3) for what, value in asdict(scan.tint).items()},
+        },
+        output={
+            "path": row.output,
+            "sha256": sha256_file(output),
+            **size,
+            "bits": depth,
+            "format": name,
+            "encoder": ENCODERS[name],
+            "profile": "sRGB",
+        },
+        lightness={
+            "max_dL": round(picture.max_error, 5),
+            "mean_dL": round(picture.mean_error, 5),
+            "limit": LIGHTNESS_LIMIT[depth],
+            "measured": "|dL*| of every pixel, scan against the integers before encoding",
+        },
+        chroma={
+            "mean": round(picture.chroma, 3),
+            "share_of_pixels_reduced": round(picture.reduced, 6),
+        },
+        model={
+            **{name: job.model.metadata.get(name) for name in ("experiment", "phase", "network")},
+            "network_size": list(picture.network_size),
+        },
+        settings=job.settings,
+        warnings=warnings,
+    )
+
+
+def _warnings(scan: Scan, picture: Colorized, depth: int, output: Path) -> list[str]:
+    """What a person should know of a derivative that was made all the same."""
+    name = format_of(output).upper()
+    warnings = []
+    if not scan.profile_fits:
+        warnings.append("its colour profile cannot be used and was ignored")
+    if depth < scan.bits:
+        warnings.append(f"{scan.bits} bits became {depth}, more than which {name} does not hold")
+    if scan.alpha is not None and name == "JPEG":
+        warnings.append("its transparency was left out, which JPEG does not hold")
+    if picture.max_error > LIGHTNESS_LIMIT[depth]:
+        warnings.append(f"its lightness is off by up to {picture.max_error:.2f}")
+    if picture.chroma < HARDLY_ANY_COLOUR:
+        warnings.append(f"hardly any colour: mean chroma {picture.chroma:.1f}")
+    return warnings
+
+
+def _packet(original_sha256: str, scan: Scan) -> tuple[bytes, list[str]]:
+    """The derivative's XMP, and a warning where the scan's own could not be carried over."""
+    try:
+        return xmp_packet(original_sha256, scan.xmp), []
+    except XmpError as error:
+        return xmp_packet(original_sha256), [f"{error} and was left out"]
+
+
+def _copy(row: Planned, output: Path, twin: dict[str, Any], job: Job) -> dict[str, Any]:
+    """The derivative of a file whose twin, the same to the bit, has one already."""
+
+    def copy() -> None:
+        with atomic_path(output) as temporary:
+            shutil.copyfile(job.out / path_from_text(twin["output"]["path"]), temporary)
+
+    _write(output, job.out, copy)
+    record = {
+        **twin,
+        "original": {**twin["original"], "path": row.path},
+        "output": {**twin["output"], "path": row.output},
+    }
+    _write(output, job.out, lambda: write_json(_sidecar(output), record))
+    return record
+
+
+def _write(output: Path, out: Path, write: Callable[[], None]) -> None:
+    """Write something beside or at `output`; StageError when the file system refuses for good."""
+    if not output.parent.resolve().is_relative_to(out.resolve()):
+        raise StageError(f"{output.parent} leads out of the output folder {out}: a link?")
+    try:
+        write()
+    except EncodeError as error:
+        raise RefusedError(FAILED, str(error)) from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise RefusedError(FAILED, "the path of its derivative is too long") from error
+        raise cannot_write(error, output) from error
+
+
+def _refusal(source: Path, reason: str) -> RefusedError:
+    """Whether a file that cannot be decoded failed, or never claimed to be a photograph."""
+    if reason.startswith("multi-page"):
+        return RefusedError(SKIPPED, reason)
+    claims = source.suffix.lower() in PHOTOGRAPH_SUFFIXES
+    other = reason in NOT_PHOTOGRAPHS
+    return RefusedError(SKIPPED if other and not claims else FAILED, reason)
+
+
+def _unreadable(error: OSError) -> RefusedError:
+    return RefusedError(FAILED, f"unreadable: {(error.strerror or str(error)).lower()}")
+
+
+def _state(source: Path) -> tuple[int, ...]:
+    """What changes when a file is written to or replaced."""
+    try:
+        status = source.stat()
+    except OSError as error:
+        raise _unreadable(error) from error
+    if not stat.S_ISREG(status.st_mode):
+        raise RefusedError(FAILED, "not a regular file")
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _sidecar(output: Path) -> Path:
+    return output.with_name(output.name + ".json")
+
+
+def _status(row: Planned, record: dict[str, Any], same_as: str, seconds: float) -> Status:
+    reasons = list(record["warnings"])
+    if same_as:
+        reasons.append(f"same file as {same_as}")
+    return Status(
+        path=row.path,
+        status=WARNING if record["warnings"] else DONE,
+        reason="; ".join(reasons),
+        output=row.output,
+        sidecar=row.output + ".json",
+        source=row.source,
+        source_sha256=row.sha256,
+        output_sha256=record["output"]["sha256"],
+        model_sha256=record["key"]["model_sha256"],
+        max_dL=f"{record['lightness']['max_dL']:.5f}",
+        mean_dL=f"{record['lightness']['mean_dL']:.5f}",
+        seconds=f"{seconds:.3f}",
+    )

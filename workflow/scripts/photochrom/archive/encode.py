@@ -1,0 +1,92 @@
+"""Write a derivative: pixels, resolution, profile, and the metadata that the scan brought."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyvips
+
+from photochrom.archive.picture import Integers, Scan
+from photochrom.archive.records import SUFFIXES
+from photochrom.runtime import atomic_path
+
+# JPEG at high quality with chroma at full resolution; the others without loss. WebP too, because
+# its lossy mode halves the chroma's resolution and narrows the range of its luminance.
+ENCODERS: dict[str, dict[str, Any]] = {
+    "jpeg": {"Q": 95, "subsample_mode": "off"},
+    "png": {"compression": 6},
+    "tiff": {"compression": "deflate", "predictor": "horizontal"},
+    "webp": {"lossless": True},
+}
+DEPTHS = {"jpeg": 8, "png": 16, "tiff": 16, "webp": 8}
+
+# What the loaders of libvips attach and what stays true of a derivative. Left out are the profile
+# (the derivative is sRGB), the orientation (it is upright) and the thumbnail (it is grey).
+_KEPT_FIELDS = ("exif-data", "iptc-data", "photoshop-data", "image-description", "resolution-unit")
+_KEPT_PREFIXES = ("exif-ifd0-", "exif-ifd2-", "exif-ifd3-", "png-comment-")
+
+# Classic TIFF counts its bytes with 32 bits.
+_TIFF_BYTES = 3_900_000_000
+
+# Bytes to write when asking the file system why an encoder failed.
+_PROBE_BYTES = 1 << 20
+
+
+class EncodeError(Exception):
+    """A picture that its format cannot hold; the text says why in a few words."""
+
+
+def format_of(path: Path) -> str:
+    """The format that a derivative's suffix stands for: jpeg, png, tiff or webp."""
+    return next(name for name, suffixes in SUFFIXES.items() if path.suffix.lower() in suffixes)
+
+
+def write_picture(path: Path, pixels: Integers, scan: Scan, xmp: bytes) -> None:
+    """Write sRGB integers (H, W, 3) atomically in the format of the suffix of `path`.
+
+    The scan's alpha joins them where the format has it, its resolution and metadata are kept.
+    Equal arguments give equal bytes. Raises OSError when the file system refuses, EncodeError when
+    the format cannot hold the picture.
+    """
+    name = format_of(path)
+    picture = pyvips.Image.new_from_array(pixels).copy(
+        interpretation="rgb16" if pixels.dtype == np.uint16 else "srgb",
+        xres=scan.picture.xres,
+        yres=scan.picture.yres,
+    )
+    if scan.alpha is not None and name != "jpeg":
+        alpha = scan.alpha >> 8 if pixels.dtype == np.uint8 and scan.bits == 16 else scan.alpha
+        picture = picture.bandjoin(alpha.cast(picture.format))
+    picture = _with_metadata(picture, scan.picture, xmp)
+    options = dict(ENCODERS[name])
+    if name == "tiff":
+        options["bigtiff"] = pixels.nbytes // 3 * picture.bands > _TIFF_BYTES
+    with atomic_path(path) as temporary:
+        # A descriptor, because libvips takes no name that is not UTF-8; read, because its TIFF
+        # writer goes back to what it wrote.
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        try:
+            target = pyvips.Target.new_to_descriptor(descriptor)
+            getattr(picture, f"{name}save_target")(target, profile="srgb", **options)
+        except pyvips.Error as error:
+            # libvips' own words on a full disk are obscure: the system tells the true reason.
+            os.lseek(descriptor, 0, os.SEEK_END)
+            os.write(descriptor, bytes(_PROBE_BYTES))
+            os.fsync(descriptor)
+            words = " ".join(str(error).split())
+            raise EncodeError(f"cannot be written as {name.upper()}: {words}") from error
+        finally:
+            os.close(descriptor)
+
+
+def _with_metadata(picture: pyvips.Image, scan: pyvips.Image, xmp: bytes) -> pyvips.Image:
+    picture = picture.copy()  # its own header, which may be changed
+    for field in scan.get_fields():
+        if field in _KEPT_FIELDS or field.startswith(_KEPT_PREFIXES):
+            picture.set_type(scan.get_typeof(field), field, scan.get(field))
+    picture.set_type(pyvips.GValue.gint_type, "orientation", 1)
+    if scan.get_typeof("exif-data"):
+        picture.set_type(pyvips.GValue.gstr_type, "exif-ifd2-ColorSpace", "1")
+    picture.set_type(pyvips.GValue.blob_type, "xmp-data", xmp)
+    return picture

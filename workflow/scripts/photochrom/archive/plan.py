@@ -1,0 +1,231 @@
+"""Plan the colorizing of an archive: every file a row, every row a name for its derivative.
+
+Nothing is decoded here. A file is read once for its SHA-256, which says to which shard it
+belongs, so that a grown archive changes few shards and copies of one picture meet in one.
+"""
+
+import hashlib
+import os
+import stat
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+
+from photochrom.archive.records import FAILED, FORMATS, SKIPPED, SUFFIXES, Planned
+from photochrom.images import path_to_text
+from photochrom.runtime import StageError
+
+BUILTIN = "builtin"
+
+# The greyscale photographs that come with scikit-image. Its other grey pictures are no
+# photographs: a hologram (cell), drawings, a checkerboard, a phantom.
+BUILTIN_PHOTOGRAPHS = (
+    "brick.png",
+    "camera.png",
+    "clock_motion.png",
+    "coins.png",
+    "grass.png",
+    "gravel.png",
+    "moon.png",
+    "page.png",
+    "text.png",
+)
+
+# A file name may have 255 bytes; the sidecar's and the temporary name need some of them.
+MAX_NAME_BYTES = 200
+
+# What the stages write into the output folder: a mirrored folder must not be called so.
+RESERVED = {"status.csv", "manifest-sha256.txt", "review.html", "review", "plan", "status"}
+
+
+def plan_archive(archive: str, output_format: str = "same") -> list[Planned]:
+    """A row for every file of `archive` (a folder, or the word builtin), in the order of paths.
+
+    Hidden files and folders are passed over. What cannot be a photograph by the file system's
+    word alone (a pipe, a broken link, an empty or unreadable file) is a row with a status.
+    StageError when there is no such folder or no file in it.
+    """
+    if archive == BUILTIN:
+        rows = [_plan_file(root, name) for root, name in _builtin_files()]
+    else:
+        root = Path(os.path.abspath(archive))  # resolve() would follow links
+        if not root.exists():
+            raise StageError(f"the archive {archive} does not exist")
+        if not root.is_dir():
+            raise StageError(f"the archive {archive} is not a folder")
+        rows = list(_plan_folder(root))
+    if not rows:
+        raise StageError(f"no files in the archive {archive} (hidden files are passed over)")
+    rows.sort(key=lambda row: row.path)
+    return name_outputs(rows, output_format)
+
+
+def shard_count(todo: int, shard_size: int) -> int:
+    """The smallest power of two of shards that hold `todo` files at `shard_size` on average."""
+    if shard_size < 1:
+        raise StageError(f"the shard size is {shard_size}; it must be 1 or more")
+    return 1 << max(0, -(-todo // shard_size) - 1).bit_length()
+
+
+def shard_rows(rows: list[Planned], shard_size: int) -> list[list[Planned]]:
+    """The rows that are to be colorized, by shard: the leading bits of a file's SHA-256."""
+    todo = [row for row in rows if not row.status]
+    shards: list[list[Planned]] = [[] for _ in range(shard_count(len(todo), shard_size))]
+    for row in todo:
+        shards[int(row.sha256[:8], 16) * len(shards) >> 32].append(row)
+    return shards
+
+
+def _builtin_files() -> Iterator[tuple[Path, str]]:
+    from importlib.util import find_spec
+
+    spec = find_spec("skimage")
+    if spec is None or spec.origin is None:
+        raise StageError("the builtin archive needs the package scikit-image")
+    folder = Path(spec.origin).parent / "data"
+    for name in BUILTIN_PHOTOGRAPHS:
+        yield folder, name
+
+
+def _plan_folder(root: Path) -> Iterator[Planned]:
+    """A row for each file below `root`; links to folders are named, not followed."""
+    faults: list[OSError] = []
+    for folder, folders, files in os.walk(root, onerror=faults.append):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            if Path(folder, name).is_symlink():
+                yield _refused(
+                    root, Path(folder, name), SKIPPED, "a link to a folder, not followed"
+                )
+        for name in files:
+            if not name.startswith("."):
+                yield _plan_file(root, os.path.relpath(os.path.join(folder, name), root))
+    for fault in faults:
+        where = Path(os.fsdecode(fault.filename))
+        yield _refused(root, where, FAILED, f"unreadable folder: {_why(fault)}")
+
+
+def _plan_file(root: Path, name: str) -> Planned:
+    """The row of one file; `output` holds only the format until `name_outputs` has run."""
+    path = root / name
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return _refused(root, path, FAILED, "not a regular file")
+        # O_NONBLOCK: should the name have become a pipe since, opening it must not wait.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        with open(descriptor, "rb") as file:
+            start = file.read(16)
+            file.seek(0)
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+    except OSError as error:
+        return _refused(root, path, FAILED, f"unreadable: {_why(error)}")
+    row = Planned(
+        path=path_to_text(Path(name)),
+        source=path_to_text(path),
+        sha256=digest,
+        bytes=str(size),
+        output=content_format(start),
+        status="",
+        reason="",
+    )
+    if size == 0:
+        return replace(row, output="", status=FAILED, reason="zero bytes")
+    return row
+
+
+def _refused(root: Path, path: Path, status: str, reason: str) -> Planned:
+    name = "." if path == root else os.path.relpath(path, root)
+    return Planned(path_to_text(Path(name)), path_to_text(path), "", "", "", status, reason)
+
+
+def _why(error: OSError) -> str:
+    """The system's words for a fault, without the errno and the path."""
+    return (error.strerror or str(error)).lower()
+
+
+def content_format(start: bytes) -> str:
+    """The format that a file's first 12 bytes tell: jpeg, png, tiff, webp; png for any other.
+
+    PNG holds whatever else can be decoded (GIF, PPM, ...) without a loss.
+    """
+    if start.startswith(b"\xff\xd8\xff"):
+        return "jpeg"
+    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "tiff"
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "webp"
+    return "png"
+
+
+def name_outputs(rows: list[Planned], output_format: str) -> list[Planned]:
+    """Give every row that is to be colorized the name of its derivative.
+
+    `<stem>.colorized.<ext>` in a mirrored tree; the original's full name instead of its stem
+    where two would collide, also on file systems that ignore case or normalize Unicode; and a
+    part of the path's digest where even that collides or the name is too long. The names are
+    printable: other bytes of an original's name stand as %XX in its derivative's.
+    """
+    if output_format not in FORMATS:
+        raise StageError(f"format is {output_format}; it may be {', '.join(FORMATS)}")
+    levels = {row.path: 0 for row in rows if not row.status}
+    while True:
+        names = {
+            row.path: _output_name(row, output_format, levels[row.path])
+            for row in rows
+            if not row.status
+        }
+        taken = Counter(_folded(name) for output in names.values() for name in _files(output))
+        taken.update({_folded(name) for output in names.values() for name in _folders(output)})
+        clashing = [
+            path
+            for path, output in names.items()
+            if levels[path] < 2 and any(taken[_folded(name)] > 1 for name in _files(output))
+        ]
+        if not clashing:
+            break
+        for path in clashing:
+            levels[path] += 1
+    return [
+        replace(row, output=path_to_text(Path(names[row.path]))) if row.path in names else row
+        for row in rows
+    ]
+
+
+def _output_name(row: Planned, output_format: str, level: int) -> str:
+    """The derivative's path; `level` 0 keeps the stem, 1 the full name, 2 adds a digest."""
+    original = PurePosixPath(row.path.replace("%25", "%"))
+    suffixes = SUFFIXES[row.output if output_format == "same" else output_format]
+    suffix = original.suffix if original.suffix.lower() in suffixes else suffixes[0]
+    end = f".colorized{suffix}"
+    stem = original.stem if level == 0 else original.name
+    if level == 2:
+        stem += "~" + hashlib.sha256(row.path.encode()).hexdigest()[:10]
+    folders = [_shortened(folder, MAX_NAME_BYTES) for folder in original.parts[:-1]]
+    if folders and folders[0].lower() in RESERVED:
+        folders[0] = "_" + folders[0]
+    return str(PurePosixPath(*folders, _shortened(stem, MAX_NAME_BYTES - len(end)) + end))
+
+
+def _shortened(name: str, limit: int) -> str:
+    """The name in at most `limit` bytes; one too long ends in a digest, so that it stays unique."""
+    encoded = name.encode()
+    if len(encoded) <= limit:
+        return name
+    tag = "~" + hashlib.sha256(encoded).hexdigest()[:10]
+    return encoded[: limit - len(tag)].decode("utf-8", "ignore") + tag
+
+
+def _files(output: str) -> tuple[str, str]:
+    return output, f"{output}.json"
+
+
+def _folders(output: str) -> list[str]:
+    return [str(folder) for folder in PurePosixPath(output).parents][:-1]
+
+
+def _folded(name: str) -> str:
+    """The name as a file system sees it that ignores case and Unicode's normal forms."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())

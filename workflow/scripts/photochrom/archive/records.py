@@ -1,0 +1,86 @@
+"""The archive's tables: the plan with its shards, and the status of each file.
+
+Paths in them are text as `images.path_to_text` writes it, so that every name can be read in a
+table and its very bytes come back.
+"""
+
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import TypeVar
+
+from photochrom.runtime import csv_text, write_text
+from photochrom.tables import read_table
+
+DONE = "done"
+WARNING = "done-with-warning"
+SKIPPED = "skipped"
+FAILED = "failed"
+
+# What the config may ask derivatives to be.
+FORMATS = ("same", "png", "jpeg", "tiff")
+
+# What a format's derivatives may be called: the first is given where the original's name differs.
+SUFFIXES = {
+    "jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "png": (".png",),
+    "tiff": (".tif", ".tiff"),
+    "webp": (".webp",),
+}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A row of plan.csv: one file of the archive and where its derivative will lie.
+
+    `path` is relative to the archive, `source` absolute, `output` relative to the output folder,
+    all written by `path_to_text`; `status` is empty for a file that is to be colorized,
+    else `failed` or `skipped` with a `reason` known from the file system alone.
+    """
+
+    path: str
+    source: str
+    sha256: str
+    bytes: str
+    output: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """A row of status.csv: what became of one file.
+
+    `output` and `sidecar` are relative to the output folder and empty where there is none;
+    `max_dL` and `mean_dL` are |dL*| between the scan and the integers written, over all pixels.
+    Only `seconds` differs between equal runs.
+    """
+
+    path: str
+    status: str
+    reason: str
+    output: str = ""
+    sidecar: str = ""
+    source: str = ""
+    source_sha256: str = ""
+    output_sha256: str = ""
+    model_sha256: str = ""
+    max_dL: str = ""  # noqa: N815
+    mean_dL: str = ""  # noqa: N815
+    seconds: str = ""
+
+
+Row = TypeVar("Row", Planned, Status)
+
+
+def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
+    """Write a table of one kind of row atomically."""
+    write_text(path, csv_text([field.name for field in fields(kind)], map(astuple, rows)))
+
+
+def read_rows(path: Path, kind: type[Row], made_by: str) -> list[Row]:
+    """Read a table that `write_rows` wrote; StageError when it is missing or another table."""
+    columns = [field.name for field in fields(kind)]
+    return [
+        kind(**{name: row[name] for name in columns}) for row in read_table(path, columns, made_by)
+    ]
