@@ -39,7 +39,7 @@ report: {title: Miniature}
 EXPERIMENT = """\
 description: seconds of training, for tests
 seed: 1
-network: {name: unet, width: 32, depth: 2}
+network: {name: unet, width: 8, depth: 2}
 phases:
   - name: l1
     size: 16
@@ -57,7 +57,7 @@ phases:
     optimizer: {name: adam, lr: 0.0002, betas: [0.5, 0.999]}
     augment: {flip: true}
     evaluate_every: 40
-    discriminator: {name: patchgan, width: 16, layers: 2}
+    discriminator: {name: patchgan, width: 8, layers: 2}
 """
 
 
@@ -92,7 +92,7 @@ class Workspace:
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """What a dry run would do: jobs by rule, the targets left out."""
-        text = self.run("--dry-run", "--quiet", "host", *arguments).stdout
+        text = self.run("--quiet", "host", "--dry-run", *arguments).stdout
         if "Nothing to be done" in text:
             return {}
         _, _, table = text.partition("Job stats:\n")

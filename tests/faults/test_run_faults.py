@@ -104,9 +104,9 @@ def mounted(folder: Path, options: str) -> Iterator[bool]:
 
 
 def test_a_full_disk(fresh: Workspace, need: Callable[[bool, str], None]) -> None:
-    with mounted(fresh.path / "results", "size=700k") as there:
+    with mounted(fresh.path / "results", "size=200k") as there:
         need(there, "mounting a tmpfs needs root")
-        done = fresh.run(check=False)
+        done = fresh.run("data", check=False)
         assert done.returncode == 1
         assert "the disk is full; free some space" in done.stdout, done.stdout
         subprocess.run(

@@ -126,6 +126,7 @@ def test_a_second_run_beside_a_living_one_is_refused(workspace: Workspace) -> No
     try:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
+        (workspace.path / ".snakemake" / "locks").mkdir(exist_ok=True)
         (workspace.path / ".snakemake" / "locks" / "0.output.lock").touch()
         refused = workspace.run(check=False)
         assert refused.returncode == 1

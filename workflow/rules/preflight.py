@@ -153,7 +153,7 @@ def explain_lock() -> None:
 
 
 def check_writable(*folders: str) -> None:
-    """Stop when one of the folders exists and cannot be written; Snakemake would show a traceback."""
+    """Stop when a folder that exists cannot be written, of which Snakemake makes a traceback."""
     for folder in folders:
         if Path(folder).exists() and not os.access(folder, os.W_OK):
             stop(

@@ -1,0 +1,144 @@
+"""Recipes, the schema of experiments, and the shipped experiment."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from config_help import ConfigError, complete
+from photochrom.models import build
+from photochrom.models.patchgan import PatchGAN
+from photochrom.recipes import parse_recipe, read_recipe, recipe_sha256
+from photochrom.runtime import StageError
+
+ROOT = Path(__file__).resolve().parents[2]
+SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/experiment.schema.yaml").read_text())
+RECIPE = yaml.safe_load("""
+experiment: mini
+seed: 1
+network: {name: unet, width: 8, depth: 2, dropout: 0.0}
+phase:
+  name: gan
+  size: 16
+  epochs: 2
+  batch: 4
+  parts: null
+  losses: {l1: 100, gan: 1}
+  optimizer: {name: adam, lr: 0.001, betas: [0.5, 0.999], decay: 0.5}
+  augment: {flip: true, crop: 0.5, chroma: [0.5, 1.0]}
+  evaluate_every: 5
+  discriminator: {name: patchgan, width: 8, layers: 1, lr: 0.001, betas: [0.5, 0.999]}
+""")
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """RECIPE with the key at `path` set to `value`, or left out when that is Ellipsis."""
+    recipe = copy.deepcopy(RECIPE)
+    *groups, key = path.split(".")
+    group = recipe
+    for name in groups:
+        group = group[name]
+    if value is ...:
+        del group[key]
+    else:
+        group[key] = value
+    return recipe
+
+
+def experiment_recipes(experiment: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the workflow gives to train.py for each phase of a checked experiment."""
+    shared = {"experiment": "mine", "seed": experiment["seed"], "network": experiment["network"]}
+    return [{**shared, "phase": phase} for phase in experiment["phases"]]
+
+
+def test_a_recipe_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(yaml.safe_dump(RECIPE))
+    recipe = read_recipe(path)
+    assert recipe.phase.losses == {"l1": 100, "gan": 1}
+    assert recipe.phase.augment.chroma == (0.5, 1.0)
+    assert recipe.phase.discriminator is not None
+    assert recipe.phase.discriminator.layers == 1
+
+
+def test_its_digest_is_about_what_it_says(tmp_path: Path) -> None:
+    digest = recipe_sha256(parse_recipe(RECIPE))
+    assert digest == recipe_sha256(parse_recipe(dict(reversed(RECIPE.items()))))
+    assert digest != recipe_sha256(parse_recipe(changed("phase.optimizer.lr", 0.002)))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "says"),
+    [
+        ("seed", ..., "the recipe: seed is missing"),
+        ("phase.epcohs", 3, "phase: epcohs is unknown"),
+        ("phase.optimizer.decay", ..., "optimizer: decay is missing"),
+        ("phase.augment", None, "augment is not a mapping"),
+        ("phase.epochs", 0, "phase: epochs is 0, not above zero"),
+        ("phase.optimizer.lr", "2e-4", "lr is the text '2e-4'; write it like 0.0002"),
+        ("phase.optimizer.lr", -1, "optimizer: lr is -1"),
+        ("phase.optimizer.decay", 2, "decay is 2"),
+        ("phase.augment.crop", 0, "crop is 0"),
+        ("phase.augment.chroma", [1, 0.5], "chroma is"),
+        ("phase.losses", {}, "losses is empty"),
+        ("phase.losses", {"l3": 1}, "no loss is called 'l3'"),
+        ("phase.losses", {"l1": 1}, "give both or neither"),
+        ("phase.discriminator", None, "give both or neither"),
+        ("phase.discriminator.width", 0, "discriminator: width is 0"),
+    ],
+)
+def test_faults_are_named(tmp_path: Path, path: str, value: Any, says: str) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(yaml.safe_dump(changed(path, value)))
+    with pytest.raises(StageError) as fault:
+        read_recipe(file)
+    assert says in str(fault.value)
+    assert str(file) in str(fault.value)
+    assert fault.value.code == 2
+
+
+def test_files_that_are_no_recipes(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="there is no recipe at"):
+        read_recipe(tmp_path / "absent.yaml")
+    for text in ("", "- a", "a: [", "7"):
+        (tmp_path / "odd.yaml").write_text(text)
+        with pytest.raises(StageError, match=r"odd\.yaml"):
+            read_recipe(tmp_path / "odd.yaml")
+
+
+def test_the_schema_completes_the_least_experiment_to_a_recipe() -> None:
+    least = {"phases": [{"name": "only", "epochs": 3}]}
+    (recipe,) = experiment_recipes(complete(least, SCHEMA, "least"))
+    phase = parse_recipe(recipe).phase
+    assert (phase.losses, phase.parts, phase.discriminator) == ({"l1": 100}, None, None)
+    assert phase.size % build(recipe["network"]).multiple == 0
+
+
+@pytest.mark.parametrize(
+    ("phase", "says"),
+    [
+        ({"losses": {"l2": 1}}, "unknown key l2"),
+        ({"name": "a/b"}, "phases[0].name"),
+        ({"augment": {"crop": 1.5}}, "crop must be at most 1"),
+        ({"optimizer": {"name": "sgd"}}, "optimizer.name is sgd"),
+        ({"discriminator": {"layres": 2}}, "did you mean layers?"),
+    ],
+)
+def test_the_schema_refuses(phase: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError) as fault:
+        complete({"phases": [{"name": "p", "epochs": 1, **phase}]}, SCHEMA, "mine")
+    assert says in str(fault.value)
+
+
+def test_the_shipped_experiment_is_feasible_with_the_shipped_config() -> None:
+    experiment = yaml.safe_load((ROOT / "workflow/experiments/quick.yaml").read_text())
+    size = yaml.safe_load((ROOT / "config.yaml").read_text())["data"]["size"]
+    recipes = experiment_recipes(complete(experiment, SCHEMA, "quick"))
+    assert [recipe["phase"]["name"] for recipe in recipes] == ["l1", "gan"]
+    for recipe in map(parse_recipe, recipes):
+        assert recipe.phase.size <= size
+        assert recipe.phase.size % build(recipe.network).multiple == 0
+        critic = recipe.phase.discriminator
+        assert critic is None or PatchGAN(critic.width, critic.layers).smallest <= recipe.phase.size

@@ -1,0 +1,361 @@
+"""The phase engine: exact continuation, signals, NaN, feasibility."""
+
+import json
+import logging
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from photochrom import checkpoints, training
+from photochrom.models import build, weights_sha256
+from photochrom.recipes import Augment, Discriminator, Optimizer, Phase, Recipe
+from photochrom.runtime import EXIT_TERMINATED, StageError, Terminated, log, run_stage
+from photochrom.shards import SCALE_FACTOR, TrainingSet
+from photochrom.training import train_phase
+
+CPU = torch.device("cpu")
+NEVER = 1e9
+GAN = Phase(
+    name="gan",
+    size=8,
+    epochs=7,
+    batch=4,
+    parts=None,
+    losses={"l1": 100.0, "gan": 1.0},
+    optimizer=Optimizer("adam", 0.001, (0.5, 0.999), decay=0.5),
+    augment=Augment(flip=True, crop=0.5, chroma=(0.5, 1.0)),
+    evaluate_every=7,
+    discriminator=Discriminator("patchgan", 8, 1, 0.001, (0.5, 0.999)),
+)
+NETWORK = {"name": "unet", "width": 8, "depth": 2, "dropout": 0.3}
+RECIPE = Recipe("mini", 1, NETWORK, GAN)
+STEPS = 7 * 3  # epochs times whole batches of 14 pictures
+
+
+class Killed(BaseException):
+    """What kill -9 leaves: nothing runs any more, not even a handler."""
+
+
+def pictures(count: int, size: int = 12, seed: int = 0) -> TrainingSet:
+    generator = np.random.default_rng(seed)
+    L = generator.integers(-30000, 30000, (count, 1, size, size)).astype(np.int16)
+    ab = np.concatenate([L // 4, -L // 3], axis=1)  # something to learn
+    return TrainingSet([str(number) for number in range(count)], L, ab, SCALE_FACTOR, "digest")
+
+
+@pytest.fixture(autouse=True)
+def one_thread(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.set_num_threads(1)
+    monkeypatch.setattr(log, "propagate", True)
+    caplog.set_level(logging.INFO, logger="photochrom")
+
+
+def train(
+    folder: Path, every: float = NEVER, recipe: Recipe = RECIPE, count: int = 14
+) -> tuple[str, list[dict[str, Any]]]:
+    """Train from the start or from a checkpoint; the weights' digest and the log."""
+    torch.manual_seed(0)
+    network = build(recipe.network)
+    torch.manual_seed(np.random.default_rng().integers(2**31))  # must not matter
+    records = train_phase(recipe, network, pictures(count), pictures(3, seed=9), CPU, folder, every)
+    return weights_sha256(network.state_dict()), records
+
+
+def untimed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in each.items() if key != "seconds"} for each in records]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, Any]]]:
+    """The digest and the untimed log of an undisturbed run."""
+    torch.set_num_threads(1)
+    digest, records = train(tmp_path_factory.mktemp("whole"))
+    return digest, untimed(records)
+
+
+def at_step(
+    monkeypatch: pytest.MonkeyPatch, step: int, do: Callable[[training.State], None]
+) -> None:
+    """Let something happen in the middle of the step that follows `step` steps."""
+    real = training.update
+
+    def update(state: training.State, *rest: Any) -> torch.Tensor:
+        values = real(state, *rest)
+        if state.step == step:
+            do(state)
+        return values
+
+    monkeypatch.setattr(training, "update", update)
+
+
+def kill(state: training.State) -> None:
+    raise Killed
+
+
+def test_equal_runs_give_equal_weights_and_logs(tmp_path: Path, whole: Any) -> None:
+    again, records = train(tmp_path / "again", every=0)
+    assert (again, untimed(records)) == whole
+    other, _ = train(tmp_path / "other", recipe=replace(RECIPE, seed=2))
+    assert other != again
+
+
+def test_the_log_has_means_of_ten_steps_and_the_asked_for_validations(tmp_path: Path) -> None:
+    _, records = train(tmp_path)
+    found = [(each["kind"], each["step"], each["epoch"]) for each in records]
+    assert found == [
+        *(("val", 0, 0), ("val", 7, 3), ("train", 10, 4), ("val", 14, 5)),
+        *(("train", 20, 7), ("train", 21, 7), ("val", 21, 7)),
+    ]
+    names = {"kind", "phase", "step", "epoch", "seconds"}
+    assert records[2].keys() - names == {"l1", "gan", "d"}
+    assert records[3].keys() - names == {"psnr_rgb", "colourfulness", "colourfulness_truth", "l1"}
+    seconds = [each["seconds"] for each in records]
+    assert seconds == sorted(seconds)
+    assert (tmp_path / "log.jsonl").read_text().splitlines() == [json.dumps(r) for r in records]
+
+
+def test_training_lowers_the_error(tmp_path: Path) -> None:
+    phase = replace(GAN, losses={"smooth_l1": 100.0}, discriminator=None, epochs=40)
+    phase = replace(phase, augment=Augment(flip=True, crop=1.0, chroma=(1.0, 1.0)))
+    _, records = train(tmp_path, recipe=replace(RECIPE, phase=phase))
+    first, *_, last = [each for each in records if each["kind"] == "val"]
+    assert last["l1"] < 0.6 * first["l1"]
+    assert last["psnr_rgb"] > first["psnr_rgb"] + 2
+    assert {"smooth_l1", "l1"} <= records[2].keys()
+
+
+@pytest.mark.parametrize(("step", "every"), [(2, 4), (6, 1), (7, 4), (9, 3), (14, 7), (20, 1)])
+def test_killed_anywhere_it_ends_as_if_undisturbed(
+    step: int, every: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Any,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    """The adversarial phase with all augmentations and dropout, bit for bit."""
+    real = training.save_state
+
+    def save_each(folder: Path, at: int, state: dict[str, Any]) -> None:
+        if at % every == 0:
+            real(folder, at, state)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "save_state", save_each)
+        at_step(patch, step, kill)
+        with pytest.raises(Killed):
+            train(tmp_path / "killed", every=0)
+    caplog.clear()
+    digest, continued = train(tmp_path / "killed")
+    saved = step // every * every
+    if saved:
+        assert f"gan: continuing from step {saved} of {STEPS}" in caplog.text
+    assert (digest, untimed(continued)) == whole
+
+
+def test_killed_over_and_over_with_a_damaged_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    for step in (3, 4, 11, 17):
+        with monkeypatch.context() as patch:
+            at_step(patch, step, kill)
+            with pytest.raises(Killed):
+                train(tmp_path / "killed", every=0)
+        newest = max((tmp_path / "killed").glob("step-*"))
+        newest.write_bytes(newest.read_bytes()[:-1])
+    digest, continued = train(tmp_path / "killed")
+    assert "continuing from step 16" in caplog.text
+    assert (digest, untimed(continued)) == whole
+
+
+def test_killed_during_the_last_validation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Any
+) -> None:
+    real = training.validate
+
+    def validate(*arguments: Any) -> dict[str, float]:
+        if max((tmp_path / "killed").glob("step-*"), default=Path()).name.startswith(
+            f"step-{STEPS:09d}"
+        ):
+            raise Killed
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "validate", validate)
+        with pytest.raises(Killed):
+            train(tmp_path / "killed", every=0)
+    digest, continued = train(tmp_path / "killed")
+    assert (digest, untimed(continued)) == whole
+
+
+@pytest.mark.parametrize(
+    ("number", "raised"), [(signal.SIGTERM, Terminated), (signal.SIGINT, KeyboardInterrupt)]
+)
+def test_a_signal_saves_the_whole_step_first(
+    number: signal.Signals, raised: type[BaseException], tmp_path: Path, whole: Any,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        at_step(patch, 8, lambda state: os.kill(os.getpid(), number))
+        with pytest.raises(raised):
+            train(tmp_path / "stopped")
+    assert signal.getsignal(number) is before
+    assert f"gan: checkpoint at step 9 of {STEPS}" in caplog.text
+    digest, _ = train(tmp_path / "stopped")
+    assert f"gan: continuing from step 9 of {STEPS}" in caplog.text
+    assert digest == whole[0]
+
+
+def test_a_signal_during_validation_is_answered_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: Any
+) -> None:
+    real = training.validate
+
+    def validate(network: Any, data: Any, size: int, batch: int, *rest: Any) -> dict[str, float]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return real(network, data, size, batch, *rest)
+
+    with monkeypatch.context() as patch:
+        at_step(patch, 6, lambda state: patch.setattr(training, "validate", validate))
+        with pytest.raises(Terminated):
+            train(tmp_path / "stopped")
+    state = checkpoints.load_state(tmp_path / "stopped")
+    assert state is not None
+    assert (state["step"], state["validated"]) == (7, 0)
+    digest, continued = train(tmp_path / "stopped")
+    assert (digest, untimed(continued)) == whole
+
+
+def test_the_exit_code_of_sigterm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    at_step(monkeypatch, 3, lambda state: os.kill(os.getpid(), signal.SIGTERM))
+
+    def main() -> int:
+        train(tmp_path)
+        return 0
+
+    assert run_stage("train", main) == EXIT_TERMINATED
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_signal_that_nobody_answered_is_not_lost(times: int) -> None:
+    """One is held to the end; who sends two cannot wait."""
+    reached = []
+
+    def handler(number: int, frame: object) -> None:
+        raise Terminated
+
+    def work() -> None:
+        with training.held_signals() as received:
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGTERM)
+                reached.append(list(received))
+
+    before = signal.signal(signal.SIGTERM, handler)
+    try:
+        with pytest.raises(Terminated):
+            work()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert reached == [[signal.SIGTERM]]
+
+
+def poison(state: training.State) -> None:
+    with torch.no_grad():
+        next(state.network.parameters()).fill_(torch.nan)
+
+
+@pytest.mark.parametrize(
+    ("step", "says"),
+    [(4, "at step 6 the loss l1 is nan"), (9, "after step 10 some weights are not finite")],
+)
+def test_nan_stops_training_and_is_never_saved(
+    step: int, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    phase = replace(GAN, evaluate_every=100)
+    at_step(monkeypatch, step, poison)
+    with pytest.raises(StageError, match=says) as fault:
+        train(tmp_path, recipe=replace(RECIPE, phase=phase))
+    assert "lower the learning rate" in str(fault.value)
+    assert not list(tmp_path.glob("step-*"))
+
+
+def test_poisoned_weights_are_noticed_before_they_show_in_a_loss(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_step(monkeypatch, 5, poison)
+    with pytest.raises(StageError, match="after step 6 some weights are not finite"):
+        train(tmp_path, every=0)
+    state = checkpoints.load_state(tmp_path)
+    assert state is not None
+    assert state["step"] == 5
+    assert all(value.isfinite().all() for value in state["network"].values())
+
+
+def test_an_exploding_learning_rate_ends_in_one_line(tmp_path: Path) -> None:
+    phase = replace(GAN, optimizer=replace(GAN.optimizer, lr=1e38), epochs=40)
+    with pytest.raises(StageError, match=r"not finite|is nan|is inf"):
+        train(tmp_path, recipe=replace(RECIPE, phase=phase))
+
+
+@pytest.mark.parametrize(
+    ("change", "count", "says"),
+    [
+        ({"batch": 15}, 14, "has 14 pictures, fewer than one batch of 15"),
+        ({"size": 16}, 14, "size 16 is larger than the 12 of the shards"),
+        ({"size": 10}, 14, "size 10 is not a multiple of 4, as the network needs; 8 would be"),
+        ({"size": 4}, 14, "below 6, the least its discriminator can judge"),
+        ({"optimizer": Optimizer("sgd", 1.0, (0.9, 0.9), 0.0)}, 14, "'sgd' is neither"),
+        ({"discriminator": Discriminator("stylegan", 8, 1, 1.0, (0.5, 0.9))}, 14, "'stylegan'"),
+        ({"discriminator": Discriminator("patchgan", 8, 9, 1.0, (0.5, 0.9))}, 14, "layers 9"),
+    ],
+)
+def test_the_impossible_is_refused_before_training(
+    change: dict[str, Any], count: int, says: str, tmp_path: Path
+) -> None:
+    recipe = replace(RECIPE, phase=replace(GAN, **change))
+    with pytest.raises(StageError, match=says) as fault:
+        train(tmp_path / "resume", recipe=recipe, count=count)
+    assert fault.value.code == 2
+    assert not (tmp_path / "resume").exists()
+
+
+def test_an_empty_validation_split_is_refused() -> None:
+    state = training.start(RECIPE, build(NETWORK), CPU)
+    with pytest.raises(StageError, match="the validation split is empty"):
+        training.check_feasible(GAN, state, pictures(14), pictures(0))
+
+
+def test_learning_rates_stay_and_then_fall_to_zero() -> None:
+    state = training.start(RECIPE, build(NETWORK), CPU)
+    assert state.adversary is not None
+    rates = []
+    for done in (0.0, 0.5, 0.75, 1.0):
+        training.set_rates(state, GAN, done)
+        rates.append(state.optimizer.param_groups[0]["lr"])
+        assert state.adversary.optimizer.param_groups[0]["lr"] == rates[-1]
+    assert rates == pytest.approx([0.001, 0.001, 0.0005, 0.0])
+    constant = replace(GAN, optimizer=replace(GAN.optimizer, decay=0.0))
+    training.set_rates(state, constant, 1.0)
+    assert state.optimizer.param_groups[0]["lr"] == 0.001
+
+
+def test_the_discriminator_learns_and_the_network_learns_from_it(tmp_path: Path) -> None:
+    """With the adversarial loss alone each of the two moves, and only in its own step."""
+    phase = replace(GAN, losses={"gan": 1.0})
+    state = training.start(replace(RECIPE, phase=phase), build(NETWORK), CPU)
+    assert state.adversary is not None
+    critic = state.adversary.network
+    L, ab = torch.rand(4, 1, 8, 8), torch.rand(4, 2, 8, 8)
+    before = [weights_sha256(part.state_dict()) for part in (state.network, critic)]
+    losses = training.update(state, phase, L, ab)
+    after = [weights_sha256(part.state_dict()) for part in (state.network, critic)]
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+    assert losses.shape == (3,)
+    assert training.loss_names(phase) == ["gan", "l1", "d"]
+    training.teach(state.adversary, L, ab, torch.rand(4, 2, 8, 8))
+    assert weights_sha256(state.network.state_dict()) == after[0]

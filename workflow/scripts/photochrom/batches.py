@@ -1,0 +1,74 @@
+"""What training sees: the order of an epoch, and its batches on the device.
+
+Whatever is random here is a function of the seed, the phase and the epoch, so that a run can go
+on at any step without having kept a generator's state.
+"""
+
+import hashlib
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from photochrom.recipes import Augment
+from photochrom.shards import TrainingSet
+
+
+def random_key(*parts: object) -> int:
+    """A 63-bit seed that depends on all `parts` and on nothing else."""
+    text = "/".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def epoch_plan(
+    seed: int, phase: str, epoch: int, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The order of `count` pictures in an epoch, and five chances in [0, 1) for each picture."""
+    generator = np.random.default_rng(random_key(seed, phase, epoch))
+    return generator.permutation(count), generator.random((count, 5), dtype=np.float32)
+
+
+def load_batch(
+    data: TrainingSet, rows: NDArray[np.int64], device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """L (n,1,H,W) and ab (n,2,H,W) of some rows, float32 in [-1,1], on the device."""
+    L = torch.from_numpy(data.L[rows]).to(device).float() * data.scale
+    ab = torch.from_numpy(data.ab[rows]).to(device).float() * data.scale
+    return L, ab
+
+
+def augmented(
+    L: Tensor, ab: Tensor, chances: NDArray[np.float32], augment: Augment
+) -> tuple[Tensor, Tensor]:
+    """The batch as training sees it, each picture changed as its five `chances` (n,5) say.
+
+    Mirrored or not; a square of it, at least `augment.crop` of its side, enlarged to the whole;
+    its chroma multiplied by a factor from the range `augment.chroma`.
+    """
+    chance = torch.from_numpy(chances).to(L.device)
+    if augment.flip:
+        mirror = (chance[:, 0] < 0.5)[:, None, None, None]
+        L, ab = torch.where(mirror, L.flip(-1), L), torch.where(mirror, ab.flip(-1), ab)
+    if augment.crop < 1:
+        share = augment.crop + (1 - augment.crop) * chance[:, 1]
+        where = torch.zeros(len(L), 2, 3, device=L.device)  # to the square from the whole
+        where[:, 0, 0] = where[:, 1, 1] = share
+        where[:, :, 2] = (2 * chance[:, 2:4] - 1) * (1 - share)[:, None]
+        grid = F.affine_grid(where, [len(L), 3, *L.shape[2:]], align_corners=False)
+        whole = torch.cat([L, ab], dim=1)
+        square = F.grid_sample(whole, grid, padding_mode="border", align_corners=False)
+        L, ab = square[:, :1], square[:, 1:]
+    low, high = augment.chroma
+    if (low, high) != (1, 1):
+        ab = ab * (low + (high - low) * chance[:, 4])[:, None, None, None]
+    return L, ab
+
+
+def shrunk(L: Tensor, ab: Tensor, size: int) -> tuple[Tensor, Tensor]:
+    """The batch at `size` pixels, at most its own: each pixel the mean of the area it covers."""
+    if L.shape[-1] == size:
+        return L, ab
+    area = (size, size)
+    return F.interpolate(L, area, mode="area"), F.interpolate(ab, area, mode="area")

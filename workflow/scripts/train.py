@@ -1,0 +1,165 @@
+"""Train one phase of an experiment: a recipe and shards in, weights, log and curves out.
+
+The same command goes on where a killed one stopped.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from photochrom.runtime import (
+    EXIT_MODEL,
+    EXIT_OK,
+    StageError,
+    duration,
+    log,
+    pick_device,
+    run_stage,
+    sha256_file,
+    sha256_text,
+    stage_parser,
+    start_log,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from photochrom.models.base import Colorizer
+    from photochrom.recipes import Recipe
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = stage_parser(__doc__)
+    parser.add_argument(
+        "--recipe", type=Path, required=True, help="YAML, one phase of one experiment"
+    )
+    parser.add_argument("--shards", type=Path, required=True, help="shards.csv")
+    parser.add_argument("--split", type=Path, required=True, help="split.csv")
+    parser.add_argument("--parent", type=Path, help="the model of the phase before")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
+    parser.add_argument("--resume", type=Path, required=True, help="folder for checkpoints")
+    parser.add_argument(
+        "--checkpoint-seconds", type=float, default=30.0, help="time between checkpoints"
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    parser.add_argument("--threads", type=int, help="CPU threads; all of them when left out")
+    args = parser.parse_args(argv)
+    start_log("train", args.log)
+    train(args)
+    return EXIT_OK
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train as the arguments say and publish model.safetensors, log.jsonl and curves.svg."""
+    import torch
+
+    from photochrom.curves import curves_svg
+    from photochrom.models import save_model
+    from photochrom.recipes import read_recipe, recipe_sha256
+    from photochrom.shards import load_split
+    from photochrom.training import train_phase
+
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)
+    device = pick_device(args.device)
+    recipe = read_recipe(args.recipe)
+    phase = recipe.phase
+    training = load_split(args.shards, args.split, "train", phase.parts)
+    validation = load_split(args.shards, args.split, "val")
+    network, parent_digest = first_network(recipe, args.parent)
+    origin = {
+        "recipe_sha256": recipe_sha256(recipe),
+        "data_sha256": sha256_text(training.digest + validation.digest),
+        "parent_sha256": parent_digest,
+    }
+    key = sha256_text(json.dumps([origin, source_digests()]))
+    log.info(
+        "%s/%s: %d training and %d validation pictures at %d px, on %s",
+        recipe.experiment,
+        phase.name,
+        len(training.ids),
+        len(validation.ids),
+        phase.size,
+        device,
+    )
+    records = train_phase(
+        recipe, network, training, validation, device, args.resume / key, args.checkpoint_seconds
+    )
+    last = records[-1]
+    text = "".join(json.dumps(record) + "\n" for record in records)
+    write_text(args.out / "log.jsonl", text)
+    write_text(
+        args.out / "curves.svg", curves_svg(records, f"{recipe.experiment}, phase {phase.name}")
+    )
+    metadata = {
+        **origin,
+        "experiment": recipe.experiment,
+        "phase": phase.name,
+        "network": recipe.network,
+        "size": phase.size,
+        "steps": last["step"],
+    }
+    save_model(args.out / "model.safetensors", network, metadata)
+    remove_checkpoints(args.resume)
+    log.info(
+        "made %s: %d steps in %s, validation PSNR %.2f dB, colourfulness %.1f (photographs %.1f)",
+        args.out / "model.safetensors",
+        last["step"],
+        duration(last["seconds"]),
+        last["psnr_rgb"],
+        last["colourfulness"],
+        last["colourfulness_truth"],
+    )
+
+
+def first_network(recipe: "Recipe", parent: Path | None) -> "tuple[Colorizer, str]":
+    """The network before the first step, and the digest of the model it comes from, if any."""
+    import torch
+
+    from photochrom.batches import random_key
+    from photochrom.models import build, load_model
+
+    if parent is None:
+        torch.manual_seed(random_key(recipe.seed, "network"))
+        try:
+            return build(recipe.network), ""
+        except ValueError as error:
+            raise StageError(f"experiment {recipe.experiment}: {error}") from error
+    model = load_model(parent)
+    if model.metadata["network"] != recipe.network:
+        raise StageError(
+            f"{parent} holds the network {model.metadata['network']}, the recipe asks for "
+            f"{recipe.network}; train the phase before again",
+            EXIT_MODEL,
+        )
+    return model.network, model.digest
+
+
+def source_digests() -> dict[str, str]:
+    """SHA-256 of this script and of each photochrom module it has loaded, by file name.
+
+    They are part of the checkpoint's key: changed code starts afresh.
+    """
+    modules: list[Any] = [
+        module for name, module in sys.modules.items() if name.split(".")[0] == "photochrom"
+    ]
+    files = {Path(__file__)} | {Path(module.__file__) for module in modules if module.__file__}
+    root = Path(__file__).parent
+    return {str(file.relative_to(root)): sha256_file(file) for file in sorted(files)}
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove every recipe's checkpoints in `folder`, and nothing else that may lie there."""
+    for each in folder.iterdir():
+        if re.fullmatch(r"[0-9a-f]{64}", each.name):
+            shutil.rmtree(each)
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+if __name__ == "__main__":
+    sys.exit(run_stage("train", main))
