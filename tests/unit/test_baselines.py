@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from photochrom.color import AB_SCALE, denormalize, normalize, rgb_to_lab
 from photochrom.metrics.protocols import paint_picture
 from photochrom.models.baselines import Painter, constant, grey, mean_training_ab, truth

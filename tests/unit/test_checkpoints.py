@@ -48,9 +48,10 @@ def test_a_damaged_newest_gives_way_to_the_one_before(
     save_state(tmp_path, 1, state(1))
     save_state(tmp_path, 2, state(2))
     newest = max(tmp_path.iterdir())
-    content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 1
-    newest.write_bytes({"flip": content, "cut": content[:-100], "empty": b""}[damage])
+    content = newest.read_bytes()
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 1
+    newest.write_bytes({"flip": bytes(flipped), "cut": content[:-100], "empty": b""}[damage])
     assert loaded(tmp_path) == 1
     assert f"checkpoint {newest} is damaged and removed" in caplog.text
     for path in tmp_path.iterdir():

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from config_help import ConfigError, complete, read_yaml
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import evaluate
 import numpy as np
 import pytest
 import pyvips
 import torch
+
+import evaluate
 from photochrom.images import load_square, write_png
 from photochrom.metrics import protocols
 from photochrom.metrics.frechet import NotComputedError, frechet_distance

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from photochrom.color import AB_SCALE, L_SCALE
 from photochrom.inference import (
     MAX_ASPECT,

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from photochrom.metrics import bootstrap
 from photochrom.metrics.bootstrap import group_sums, percentile_interval, resampled_sums
 

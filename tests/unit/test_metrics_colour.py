@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from photochrom.metrics.colour import (
     auc_scores,
     balanced_auc,

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from pytorch_fid import inception as published
+
 from photochrom.metrics import frechet
 from photochrom.metrics.frechet import (
     FeatureStatistics,
@@ -15,7 +17,6 @@ from photochrom.metrics.frechet import (
     inception_features,
     load_inception,
 )
-from pytorch_fid import inception as published
 
 
 def covariance(seed: int, size: int = 24) -> np.ndarray:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from photochrom.metrics.pixel import PSNR_LIMIT, lightness_error, psnr_rgb, ssim
 
 

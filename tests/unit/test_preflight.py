@@ -66,19 +66,22 @@ def test_the_shipped_experiment_by_name_and_by_path() -> None:
         ("seed: 0\nphases: []\n", "phases must not be empty"),
         ("sed: 0\n", "unknown key sed; did you mean seed?"),
         ("- a\n", "expected keys and values"),
-        ("{network: {name: unet}, phases: [{name: a, epochs: 1}, {name: a, epochs: 1}]}", "one name"),
+        (
+            "{network: {name: unet}, phases: [{name: a, epochs: 1}, {name: a, epochs: 1}]}",
+            "one name",
+        ),
     ],
 )
 def test_faulty_experiments_are_worded(text: str, says: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
-    with pytest.raises(ConfigError, match="mine.yaml") as fault:
+    with pytest.raises(ConfigError, match=r"mine\.yaml") as fault:
         preflight.read_experiments([str(path)], ROOT)
     assert says in str(fault.value)
 
 
 def test_unknown_duplicate_and_reserved_experiments(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="quik is no file and not one of: .*quick"):
+    with pytest.raises(ConfigError, match=r"quik is no file and not one of: .*quick"):
         preflight.read_experiments(["quik"], ROOT)
     with pytest.raises(ConfigError, match="two are called quick"):
         preflight.read_experiments(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from photochrom import runtime
 from photochrom.runtime import StageError
 

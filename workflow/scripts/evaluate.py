@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
     from numpy.typing import NDArray
+
     from photochrom.metrics.photographs import Photograph
     from photochrom.metrics.protocols import Measurement
     from photochrom.models.baselines import Painter
@@ -65,6 +66,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 def make_painter(args: argparse.Namespace, device: "torch.device") -> "Painter":
     """What paints the row: the trained model, or the yardstick."""
     import numpy as np
+
     from photochrom.inference import colorize_lightness
     from photochrom.models import baselines, load_model
 
@@ -88,6 +90,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     start_log("evaluate", args.log)
 
     import torch
+
     from photochrom.images import decoder_threads, write_png
     from photochrom.metrics.photographs import (
         choose_pictures,
