@@ -47,7 +47,7 @@ test: $(DEV_STAMP)
 lint: $(DEV_STAMP)
 	ruff check .
 	ruff format --check .
-	snakefmt --check --quiet Snakefile workflow/rules
+	snakefmt --check Snakefile workflow/rules
 	mypy
 
 format: $(DEV_STAMP)

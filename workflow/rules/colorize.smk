@@ -55,7 +55,7 @@ rule colorize_shard:
         ENVIRONMENT
     params:
         settings=inline({"format": config["colorize"]["format"]}),
-        folder="results/colorized/{archive}",
+        folder=subpath(output.status, ancestor=2),
     shell:
         r"""
         python {input.code[0]:q} \
@@ -85,7 +85,7 @@ rule gather:
     conda:
         ENVIRONMENT
     params:
-        folder="results/colorized/{archive}",
+        folder=subpath(output.status, parent=True),
     shell:
         r"""
         python {input.code[0]:q} \

@@ -14,7 +14,10 @@ PLOTS = (
     ("L1 loss, ab from −1 to 1", {"l1": ""}),
     ("Adversarial losses", {"gan": "generator", "d": "discriminator"}),
     ("Validation PSNR (dB)", {"psnr_rgb": ""}),
-    ("Validation colourfulness", {"colourfulness": ""}),
+    (
+        "Validation colourfulness",
+        {"colourfulness": "predicted", "colourfulness_truth": "photographs"},
+    ),
 )
 NO_QUANTITY = {"kind", "phase", "step", "epoch", "seconds"}
 KINDS = {"train": "training", "val": "validation"}
