@@ -20,7 +20,7 @@ RUN_STAMP := $(VENV)/pins-$(RUN_DIGEST)
 DEV_STAMP := $(VENV)/pins-dev-$(DEV_DIGEST)
 BIN := $(abspath $(VENV))/bin
 export PATH := $(BIN):$(PATH)
-PIP := $(BIN)/python -m pip install --disable-pip-version-check
+PIP := "$(BIN)/python" -m pip install --disable-pip-version-check
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -28,8 +28,8 @@ help:
 $(RUN_STAMP):
 	@test -n "$(PYTHON)" || { echo 'photochrom: Python 3.11 or newer is needed; name one with make PYTHON=/path/to/python3' >&2; exit 1; }
 	@echo 'photochrom: installing the pinned packages into $(VENV) (about 6 GB, some minutes, once)'
-	@rm -rf $(VENV)
-	@$(PYTHON) -m venv $(VENV)
+	@rm -rf "$(VENV)"
+	@$(PYTHON) -m venv "$(VENV)"
 	@$(PIP) -r envs/requirements.txt
 	@touch $@
 

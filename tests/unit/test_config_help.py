@@ -95,6 +95,8 @@ def test_an_override_that_repeats_the_value_is_that_value() -> None:
         ({"data": {"split": {"assign": {"cat": "tain"}}}}, "did you mean train?"),
         ({"data": {"filters": {"brightness": [1]}}}, "needs at least 2 entries, not 1"),
         ({"experiments": ["a", "a"]}, "names the same thing twice"),
+        ({"data": {"filters": {"chroma_std": ".nan"}}}, "chroma_std must be a number or null"),
+        ({"data": {"filters": {"chroma_std": float("nan")}}}, "must be a number or null"),
     ],
 )
 def test_faults_are_worded_for_people(given: dict, says: str) -> None:
@@ -102,6 +104,13 @@ def test_faults_are_worded_for_people(given: dict, says: str) -> None:
         complete(given, SCHEMA, "config")
     assert says in str(fault.value)
     assert "\n" not in str(fault.value)
+
+
+def test_spellings_of_numbers_and_keys_that_yaml_reads_otherwise() -> None:
+    schema = {"type": "object", "properties": {"lr": {"type": "number"}, "n": {"type": "integer"}}}
+    assert complete({"lr": "1e-3", "n": 16.0}, schema, "x") == {"lr": 0.001, "n": 16}
+    assert isinstance(complete({"n": "16.0"}, schema, "x")["n"], int)
+    assert complete({"archive": {1905: "scans"}}, SCHEMA, "x")["archive"] == {"1905": "scans"}
 
 
 def test_a_file_that_is_not_yaml_is_named_with_its_line(tmp_path: Path) -> None:

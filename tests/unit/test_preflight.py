@@ -14,7 +14,7 @@ def test_archives_get_the_last_component_without_an_archive_suffix(tmp_path: Pat
     scans = tmp_path / "Scans 1.2"
     scans.mkdir()
     assert preflight.read_archives(str(scans)) == {"Scans 1.2": str(scans)}
-    assert preflight.read_archives(f"{scans}/") == {"Scans 1.2": f"{scans}/"}
+    assert preflight.read_archives(f"{scans}/") == {"Scans 1.2": str(scans)}
     assert preflight.read_archives("builtin") == {"builtin": "builtin"}
     assert preflight.archive_name("/x/box.tar.gz") == "box"
 
@@ -29,7 +29,7 @@ def test_two_archives_of_one_name_are_refused_with_the_way_out(tmp_path: Path) -
     assert preflight.read_archives(named) == named
 
 
-@pytest.mark.parametrize("name", ["..", ".hidden", "a/b", ""])
+@pytest.mark.parametrize("name", ["..", ".hidden", "a/b", "a{b}", ""])
 def test_an_archive_name_cannot_leave_its_folder(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot name a folder"):
         preflight.read_archives({name: str(tmp_path)})
@@ -48,6 +48,51 @@ def test_paths_that_do_not_exist_are_named(tmp_path: Path) -> None:
         preflight.check_sources([{"kind": "folder"}])
     with pytest.raises(ConfigError, match="kind builtin takes no path"):
         preflight.check_sources([{"kind": "builtin", "path": "x"}])
+
+
+def test_one_folder_has_one_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "scans").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert preflight.read_archives("scans/") == preflight.read_archives("./scans")
+    sources = [{"kind": "folder", "path": "~/scans/"}]
+    preflight.check_sources(sources)
+    assert sources[0]["path"] == str(tmp_path / "scans")
+
+
+@pytest.mark.parametrize("path", [".", "results", "results/data"])
+def test_results_are_never_read_as_photographs(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "results" / "data").mkdir(parents=True)
+    with pytest.raises(ConfigError, match="lie within each other"):
+        preflight.check_sources([{"kind": "folder", "path": path}])
+    with pytest.raises(ConfigError, match="lie within each other"):
+        preflight.read_archives({"x": path})
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"filters": {"brightness": [245.0, 10.0]}}, "245 is not below 10"),
+        ({"split": {"train": 0.9, "val": 0.5, "test": 0.5}}, "add up to 1.9, not to 1"),
+        ({"size": 64}, "size 112 is more than data.size, 64"),
+    ],
+)
+def test_what_no_schema_can_say_is_said_before_any_work(change: dict, says: str) -> None:
+    data = {
+        "size": 112,
+        "filters": {"brightness": None},
+        "split": {"train": 0.8, "val": 0.1, "test": 0.1},
+    }
+    experiments = preflight.read_experiments(["quick"], ROOT)
+    preflight.check_data(data, experiments)
+    with pytest.raises(ConfigError, match=says):
+        preflight.check_data(data | change, experiments)
+    experiments["quick"]["phases"][1]["discriminator"] = None
+    with pytest.raises(ConfigError, match="phase gan: the loss gan and a discriminator"):
+        preflight.check_data(data, experiments)
 
 
 def test_the_shipped_experiment_by_name_and_by_path() -> None:

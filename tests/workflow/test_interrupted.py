@@ -105,6 +105,11 @@ def test_a_lock_is_never_removed_while_an_orphaned_job_lives(workspace: Workspac
         assert refused.returncode == 1
         assert "(train) of a run in this folder still works" in refused.stderr
         assert "Traceback" not in refused.stderr
+        # Plain snakemake keeps the lock too, and starts nothing beside the orphan.
+        for arguments in (["--unlock"], ["train"]):
+            kept = workspace.run(*arguments, check=False)
+            assert kept.returncode == 1
+            assert "(train) of a run in this folder still works" in kept.stdout
         assert list((workspace.path / ".snakemake" / "locks").iterdir())
     finally:
         os.killpg(group, signal.SIGKILL)

@@ -60,6 +60,16 @@ def living(folder: Path = RUNNING) -> list[str]:
     return found
 
 
+def living_after_grace() -> list[str]:
+    """`living`, after a moment for processes that were just killed to vanish."""
+    deadline = time.monotonic() + GRACE_SECONDS
+    others = living()
+    while others and time.monotonic() < deadline:
+        time.sleep(0.2)
+        others = living()
+    return others
+
+
 def lock_left_behind(locks: Path = LOCKS) -> bool:
     """Whether a Snakemake lock exists in this folder."""
     return locks.is_dir() and any(locks.iterdir())
@@ -67,11 +77,7 @@ def lock_left_behind(locks: Path = LOCKS) -> bool:
 
 def main() -> int:
     """Remove a stale lock; 1 and one line when a process of the old run still lives."""
-    others = living()
-    deadline = time.monotonic() + GRACE_SECONDS
-    while others and time.monotonic() < deadline:
-        time.sleep(0.2)
-        others = living()
+    others = living_after_grace()
     if others:
         print(
             f"photochrom: {', '.join(others)} of a run in this folder still works; "

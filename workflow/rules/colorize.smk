@@ -44,7 +44,7 @@ rule colorize_shard:
     input:
         code=code("colorize"),
         plan="results/colorized/{archive}/plan/shard-{shard}.csv",
-        model=WEIGHTS,
+        model=lambda wildcards: WEIGHTS,
     output:
         status="results/colorized/{archive}/status/shard-{shard}.csv",
     log:

@@ -16,6 +16,7 @@ from config_help import ConfigError, complete, read_yaml
 from preflight import (
     YARDSTICKS,
     begin_run,
+    check_data,
     check_sources,
     check_writable,
     explain_lock,
@@ -45,7 +46,11 @@ set_environment()
 workflow.global_resources.setdefault("gpu", 1)
 
 try:
-    read_yaml(BASE / "config.yaml")
+    if not isinstance(read_yaml(BASE / "config.yaml"), dict):
+        raise ConfigError(
+            f"{BASE / 'config.yaml'} is empty or holds no keys and values; "
+            "bring it back with git checkout config.yaml"
+        )
 except ConfigError as error:
     stop(error)
 
@@ -57,6 +62,7 @@ try:
     config = complete(config, read_schema(BASE, "config"), "config")
     check_sources(config["data"]["sources"])
     EXPERIMENTS = read_experiments(config["experiments"], BASE)
+    check_data(config["data"], EXPERIMENTS)
     ARCHIVES = read_archives(config["archive"])
     WEIGHTS = weights_of(config["colorize"]["weights"], EXPERIMENTS)
 except ConfigError as error:
@@ -241,6 +247,11 @@ def templates(page):
 def inline(value):
     """A configuration value as one line of JSON, which is YAML: how it reaches a script."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def literally(text):
+    """A parameter that holds this text, whatever braces are in it."""
+    return lambda wildcards: text
 
 
 def source_digests(wildcards):

@@ -8,6 +8,7 @@ and jsonschema, all of which Snakemake loads anyway.
 
 import copy
 import difflib
+import math
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,10 @@ def complete(config: dict[str, Any], schema: dict[str, Any], name: str) -> dict[
     `name` says in errors what was read ("config", or an experiment's file).
     """
     if not isinstance(config, dict):
-        raise ConfigError(f"{name}: expected keys and values, found {_show(config)}")
+        raise ConfigError(
+            f"{name}: expected keys and values, found {_show(config)}; see config.yaml and "
+            "workflow/experiments/quick.yaml for what such files look like"
+        )
     whole = _fill(_coerce(copy.deepcopy(config), schema), schema)
     validator = jsonschema.Draft202012Validator(schema)
     errors = sorted(validator.iter_errors(whole), key=lambda error: list(map(str, error.path)))
@@ -87,21 +91,42 @@ def _coerce(value: Any, schema: dict[str, Any]) -> Any:
             read = yaml.safe_load(value)
         except yaml.YAMLError:
             return value
+        if isinstance(read, str) and "number" in kinds:
+            read = _number(read)  # YAML 1.1 takes 1e-3 for text
         if isinstance(read, str) and "array" in kinds:
             read = [read]  # --config experiments=quick means a list of one
+        read = _whole(read, kinds)
         value = read if _is(read, kinds) else value
+    value = _whole(value, kinds)
+    if isinstance(value, float) and not math.isfinite(value):
+        value = str(value)  # no key means anything by it, so its type is named as wrong
     elif kinds == ["string"] and isinstance(value, (int, float)) and not isinstance(value, bool):
         value = str(value)  # --config 'report={title: 1905}'
     if isinstance(value, dict):
         known = schema.get("properties", {})
         rest = schema.get("additionalProperties")
         rest = rest if isinstance(rest, dict) else {}
+        value = {str(key): item for key, item in value.items()}
         return {key: _coerce(item, known.get(key, rest)) for key, item in value.items()}
     if isinstance(value, list) and isinstance(schema.get("items"), dict):
         return [_coerce(item, schema["items"]) for item in value]
     if isinstance(value, int) and not isinstance(value, bool) and kinds and "integer" not in kinds:
         return float(value) if "number" in kinds else value  # so that 1 and 1.0 are one value
     return value
+
+
+def _whole(value: Any, kinds: list[str]) -> Any:
+    """16.0 as 16, where a whole number is wanted."""
+    wanted = "integer" in kinds and "number" not in kinds
+    return int(value) if wanted and isinstance(value, float) and value.is_integer() else value
+
+
+def _number(text: str) -> Any:
+    """The number that a text means, or the text itself."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
 
 
 def _fill(value: Any, schema: dict[str, Any]) -> Any:
@@ -168,6 +193,12 @@ def _words(error: jsonschema.ValidationError) -> str:
         return f"{key} needs at least {error.validator_value} entries, not {len(value)}"
     if error.validator == "maxItems":
         return f"{key} takes at most {error.validator_value} entries, not {len(value)}"
+    if error.validator == "multipleOf":
+        return f"{key} must be a multiple of {error.validator_value}, not {value}"
+    if error.validator == "pattern":
+        return (
+            f"{key} is {_show(value)}; use letters, digits, . _ - and begin with a letter or digit"
+        )
     if error.validator == "uniqueItems":
         return f"{key} names the same thing twice: {_show(value)}"
     return f"{key}: {error.message}"

@@ -25,7 +25,7 @@ rule download:
     conda:
         ENVIRONMENT
     params:
-        sources=inline(DATA["sources"]),
+        sources=literally(inline(DATA["sources"])),
         digests=source_digests,
         images="results/data/images",
     shell:
@@ -76,7 +76,7 @@ checkpoint filter:
     conda:
         ENVIRONMENT
     params:
-        filters=inline(DATA["filters"]),
+        filters=literally(inline(DATA["filters"])),
         near_bits=inline(DATA["near_duplicate_bits"]),
     shell:
         r"""
@@ -149,7 +149,7 @@ rule split:
     conda:
         ENVIRONMENT
     params:
-        split=inline(DATA["split"]),
+        split=literally(inline(DATA["split"])),
     shell:
         r"""
         python {input.code[0]:q} \

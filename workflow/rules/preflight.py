@@ -77,16 +77,52 @@ def weights_of(setting: str, experiments: dict[str, dict[str, Any]]) -> str:
     )
 
 
+def check_data(data: dict[str, Any], experiments: dict[str, dict[str, Any]]) -> None:
+    """What the schema cannot say of the data: order, sums, and what the experiments ask of it."""
+    limits = data["filters"]["brightness"]
+    if limits and limits[0] >= limits[1]:
+        raise ConfigError(f"data.filters.brightness: {limits[0]:g} is not below {limits[1]:g}")
+    shares = [data["split"][part] for part in ("train", "val", "test")]
+    if abs(sum(shares) - 1) > 1e-6:
+        raise ConfigError(f"data.split: train, val and test add up to {sum(shares):g}, not to 1")
+    for name, experiment in experiments.items():
+        for phase in experiment["phases"]:
+            where = f"experiment {name}, phase {phase['name']}"
+            if phase["size"] > data["size"]:
+                raise ConfigError(
+                    f"{where}: size {phase['size']} is more than data.size, {data['size']}; "
+                    "raise data.size or lower the phase's size"
+                )
+            if ("gan" in phase["losses"]) != (phase["discriminator"] is not None):
+                raise ConfigError(f"{where}: the loss gan and a discriminator go together")
+
+
+def plain_path(path: str) -> str:
+    """A path as all of its spellings become: ~ expanded, no trailing slash."""
+    return os.path.normpath(os.path.expanduser(path))
+
+
 def check_sources(sources: list[dict[str, Any]]) -> None:
-    """Each source has what its kind needs, and its folder exists."""
+    """Each source has what its kind needs, and its folder exists. Paths become plain ones."""
     for source in sources:
         if source["kind"] == "folder":
             if "path" not in source:
                 raise ConfigError("data.sources: kind folder needs a path")
+            source["path"] = plain_path(source["path"])
             if not Path(source["path"]).is_dir():
                 raise ConfigError(f"data.sources: {source['path']} is not a folder; check the path")
+            check_apart(source["path"], "data.sources")
         elif "path" in source:
             raise ConfigError(f"data.sources: kind {source['kind']} takes no path")
+
+
+def check_apart(path: str, key: str) -> None:
+    """Refuse a folder that holds results/, or lies in it: it would change with every run."""
+    folder, results = Path(path).resolve(), Path("results").resolve()
+    if results.is_relative_to(folder) or folder.is_relative_to(results):
+        raise ConfigError(
+            f"{key}: {path} and results/ lie within each other; choose another folder"
+        )
 
 
 def archive_name(path: str) -> str:
@@ -106,13 +142,14 @@ def read_archives(setting: str | list[str] | dict[str, str]) -> dict[str, str]:
         paths = [setting] if isinstance(setting, str) else setting
         named = [(archive_name(path), path) for path in paths]
     found: dict[str, str] = {}
-    for name, path in named:
+    for name, written in named:
+        path = written if written == "builtin" else plain_path(written)
         if name in found:
             raise ConfigError(
                 f"archive: {found[name]} and {path} would both be called {name}; "
                 f"name them: --config 'archive={{{name}: {found[name]}, {name}-2: {path}}}'"
             )
-        if not name or "/" in name or name.startswith("."):
+        if not name or set("/{}") & set(name) or name.startswith("."):
             raise ConfigError(
                 f"archive: '{name}' cannot name a folder in results/colorized; "
                 f"name the archive: --config 'archive={{NAME: {path}}}'"
@@ -121,6 +158,8 @@ def read_archives(setting: str | list[str] | dict[str, str]) -> dict[str, str]:
             raise ConfigError(f"archive: {path} does not exist; check the path, or mount the disk")
         if path != "builtin" and not os.path.isdir(path):
             raise ConfigError(f"archive: {path} is a file, not a folder; unpack it first")
+        if path != "builtin":
+            check_apart(path, "archive")
         found[name] = path
     return found
 
@@ -136,20 +175,25 @@ def set_environment() -> None:
 
 
 def explain_lock() -> None:
-    """Say in one line what a lock that was left behind means; stop while its run still works."""
-    if not alive.lock_left_behind() or "--unlock" in sys.argv:
+    """Stop while processes of an earlier run live here; explain the lock of one that does not.
+
+    Also `snakemake --unlock` stops then: with the lock gone, a second run would write the same
+    files. A dry run only looks, and is let through.
+    """
+    if {"-n", "--dry-run", "--dryrun"} & set(sys.argv):
         return
-    others = alive.living()
+    others = alive.living_after_grace()
     if others:
         stop(
             f"{', '.join(others)} of a run in this folder still works; wait for it, "
             "or stop it with kill and its number"
         )
-    print(
-        "photochrom: an earlier run here was killed and left its lock; to remove it type "
-        "snakemake --unlock (make run does so by itself), then run again",
-        file=sys.stderr,
-    )
+    if alive.lock_left_behind() and "--unlock" not in sys.argv:
+        print(
+            "photochrom: an earlier run here was killed and left its lock; to remove it type "
+            "snakemake --unlock (make run does so by itself), then run again",
+            file=sys.stderr,
+        )
 
 
 def check_writable(*folders: str) -> None:

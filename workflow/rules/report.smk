@@ -28,9 +28,9 @@ rule write_report:
     conda:
         ENVIRONMENT
     params:
-        title=config["report"]["title"],
-        filters=inline(DATA["filters"]),
-        settings=inline(config),
+        title=literally(config["report"]["title"]),
+        filters=literally(inline(DATA["filters"])),
+        settings=literally(inline(config)),
         logs=[f"{name}={path}" for name, path in HISTORIES.items()],
     shell:
         r"""

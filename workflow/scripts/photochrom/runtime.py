@@ -167,7 +167,10 @@ def _complain(stage: str, message: str) -> None:
         print(f"photochrom {stage}: {message}", file=sys.stderr)
 
 
-_CANNOT_WRITE = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+_CANNOT_WRITE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS),
+    *(errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG),
+}
 
 
 def cannot_write(error: OSError, path: Path | None = None) -> StageError:
@@ -180,7 +183,7 @@ def cannot_write(error: OSError, path: Path | None = None) -> StageError:
     elif error.errno in (errno.EACCES, errno.EPERM):
         advice = "no permission; make the folder writable or choose another with --directory"
     else:
-        advice = f"{error.strerror or error}"
+        advice = f"{(error.strerror or str(error)).lower()}; choose another path"
     return StageError(f"cannot write {where}: {advice}", EXIT_OUTPUT)
 
 

@@ -96,7 +96,7 @@ def tidy(statuses: list[Status], root: Path) -> None:
             orphans.append(path)
     if orphans:
         log.warning(
-            "%d files in %s belong to no original of this archive any more (the first: %s)",
+            "%d files in %s are no derivatives of this run, but of an earlier one (the first: %s)",
             len(orphans),
             root,
             orphans[0].relative_to(root),
