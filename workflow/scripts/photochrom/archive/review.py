@@ -88,8 +88,8 @@ def archive_summary(rows: Sequence[Mapping[str, str]]) -> list[str]:
     if errors:
         sentences.append(
             "In no picture does the lightness of any pixel differ from the scan's by more than "
-            f"{number(max(errors), 2)}\u00a0L* (of a JPEG: before it is encoded); from black to white "
-            "it is 100\u00a0L*."
+            f"{number(max(errors), 2)}\u00a0L*, which is 100\u00a0L* from black to white; "
+            "a JPEG's is measured before it is encoded."
         )
     return sentences
 
