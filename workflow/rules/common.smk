@@ -15,6 +15,8 @@ sys.path.insert(0, f"{workflow.basedir}/workflow/rules")
 from config_help import ConfigError, complete, read_yaml
 from preflight import (
     YARDSTICKS,
+    check_audit,
+    check_kaggle,
     check_sources,
     model_of,
     offer_python,
@@ -54,6 +56,9 @@ configfile: BASE / "config.yaml"
 try:
     config = complete(config, read_schema(BASE, "config"), "config")
     check_sources(config["data"]["sources"])
+    check_audit(config["data"]["audit"])
+    if workflow.is_main_process:
+        check_kaggle(config["data"]["sources"])
     EXPERIMENTS = read_experiments(config["experiments"], BASE)
     ARCHIVES = read_archives(config["archive"])
     WEIGHTS = weights_of(config["colorize"]["weights"], EXPERIMENTS)
@@ -103,10 +108,16 @@ def inline(value):
 def source_digests(wildcards):
     """Digests of the folders that data.sources names, so that a change inside one is noticed."""
     return [
-        tree_digest(Path(source["path"]), CACHE)
+        tree_digest(Path(source[key]), CACHE)
         for source in DATA["sources"]
-        if "path" in source
+        for key in ("path", "manifest")
+        if source.get(key)
     ]
+
+
+def audit_digests(wildcards):
+    """The same for the evaluation pictures that data.audit names."""
+    return [tree_digest(Path(path), CACHE) for path in DATA["audit"]]
 
 
 def archive_digest(wildcards):
