@@ -1,6 +1,6 @@
 """How fast photographs become shards, beside the seed's way and beside decoding alone.
 
-    python benchmarks/bench_normalize.py [--photographs FOLDER] [--count 200] [--rounds 7] [--memory]
+    python benchmarks/bench_normalize.py [--photographs FOLDER] [--count 200] [--rounds 7]
 
 Every way makes 128-px squares from the same 256-px JPEG files, in turn, on one core; the figures
 are CPU seconds of the whole process, so that a busy machine disturbs them little. The files are
@@ -27,23 +27,24 @@ sys.path.insert(0, str(SCRIPTS))
 
 import numpy as np
 import pyvips
-import skimage
 from PIL import Image
+from skimage import data
 from skimage.color import rgb2lab
 
-from photochrom.images import ImageError, decoder_threads, load_square
+import normalize
+from photochrom.images import ImageError, decoder_threads, load_square, path_to_text
 from photochrom.runtime import csv_text, sha256_file
 from photochrom.shards import write_stored
-from photochrom.squares import stored_square
 from photochrom.tables import CATALOG_COLUMNS
 
 SIDE, SIZE = 256, 128
+digests: dict[Path, str] = {}  # as the catalog would have them
 QUALITIES = {"q90-444": {"quality": 90, "subsampling": 0}, "q75-420": {"quality": 75}}
 
 
 def make_files(photographs: Path | None, count: int, folder: Path) -> dict[str, list[Path]]:
     """`count` JPEG files of each quality, cut from the photographs as often as it takes."""
-    found = sorted(path for path in (photographs or Path(skimage.data_dir)).rglob("*.*"))
+    found = sorted(path for path in (photographs or Path(data.data_dir)).rglob("*.*"))
     squares = []
     for path in found:
         try:
@@ -60,6 +61,7 @@ def make_files(photographs: Path | None, count: int, folder: Path) -> dict[str, 
             turned = squares[number % len(squares)].rotate(90 * (number // len(squares) % 4))
             turned.save(path, "JPEG", **options)
             files[name].append(path)
+            digests[path] = sha256_file(path)
     return files
 
 
@@ -72,9 +74,9 @@ def seed_style(files: list[Path], folder: Path) -> None:
 
 def photochrom(files: list[Path], folder: Path) -> None:
     """What normalize.py does with each photograph: hash, decode, convert, store."""
-    ids = [str(number) for number in range(len(files))]
-    pictures = (stored_square(path, SIZE)[:2] for path in files)
-    write_stored(folder / "ours.h5", ids, SIZE, pictures, "")
+    rows = [{"path": path_to_text(path), "sha256": digests[path]} for path in files]
+    ids = [path.stem for path in files]
+    write_stored(folder / "ours.h5", ids, SIZE, normalize.stored_pictures(rows, SIZE), "")
 
 
 def pillow_shrinking(files: list[Path], folder: Path) -> None:
@@ -143,7 +145,7 @@ def peak_megabytes(files: list[Path], rows: int, folder: Path) -> float:
     for number in range(rows):
         path = files[number % len(files)]
         cells = dict.fromkeys(CATALOG_COLUMNS, "1") | {
-            **{"id": f"p{number}", "path": str(path), "sha256": sha256_file(path)},
+            **{"id": f"p{number}", "path": str(path), "sha256": digests[path]},
             **{"original_name": path.name, "group": path.name, "verdict": "keep", "reason": ""},
         }
         table.append([cells[column] for column in CATALOG_COLUMNS])

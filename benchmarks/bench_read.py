@@ -25,9 +25,9 @@ import h5py
 import numpy as np
 import torch
 import yaml
+from photochrom.batches import load_batch
 from torch.nn import functional as F
 
-from photochrom.batches import load_batch
 from photochrom.models import build
 from photochrom.runtime import csv_text
 from photochrom.shards import index_rows, load_split, write_stored
@@ -119,7 +119,8 @@ def main() -> int:
         print(f"training {quick['network']}: {training:.0f} pictures a second")
         for words, work in (("files", from_files), ("memory", from_memory)):
             read = rate(work, arguments.batches)
-            print(f"batches from {words}: {read:.0f} pictures a second, {read / training:.0f} times")
+            times = read / training
+            print(f"batches from {words}: {read:.0f} pictures a second, {times:.0f} times that")
         for file in files:
             file.close()
     return 0

@@ -45,7 +45,9 @@ def main() -> int:
                 pairs.append(pair)
     mine, base = (statistics.median(column) for column in zip(*pairs, strict=True))
     ratio = statistics.median(one / other for one, other in pairs)
-    print(f"machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}")
+    print(
+        f"machine: {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    )
     print(f"dry run of Photochrom: {mine:.2f} s; of an empty workflow: {base:.2f} s")
     print(f"ratio, median of {len(pairs)} pairs: {ratio:.2f}")
     return 0

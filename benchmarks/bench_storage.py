@@ -23,8 +23,8 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 import h5py
 import numpy as np
-import skimage
 from numpy.typing import NDArray
+from skimage import data
 from skimage.color import deltaE_ciede2000
 
 from photochrom.color import AB_SCALE, L_SCALE, normalize, rgb_to_lab
@@ -112,9 +112,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--photographs", type=Path, metavar="FOLDER", default=Path(skimage.data_dir)
-    )
+    parser.add_argument("--photographs", type=Path, metavar="FOLDER", default=Path(data.data_dir))
     parser.add_argument("--count", type=int, default=128)
     parser.add_argument("--size", type=int, default=128)
     arguments = parser.parse_args()

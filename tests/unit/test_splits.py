@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,13 @@ from photochrom.splits import (
 )
 from photochrom.tables import MOVES_COLUMNS, Row
 
-SHARES = {"train": 0.8, "val": 0.1, "test": 0.1, "key": "photochrom", "assign": None}
+SHARES: dict[str, Any] = {
+    "train": 0.8,
+    "val": 0.1,
+    "test": 0.1,
+    "key": "photochrom",
+    "assign": None,
+}
 
 
 def pictures(groups: Sequence[str]) -> list[Row]:
@@ -62,7 +69,9 @@ def test_adding_pictures_moves_none() -> None:
 # Photographs that are added, and what moves.
 
 
-def placed(catalog: Sequence[Row], config: Row = SHARES, before: Sequence[Row] = ()) -> list[Row]:
+def placed(
+    catalog: Sequence[Row], config: dict[str, Any] = SHARES, before: Sequence[Row] = ()
+) -> list[Row]:
     """split.csv of a catalog, as far as the next split is concerned with it."""
     labels = labels_of_groups(catalog, config, before)
     splits = split_of_groups(catalog, config, labels)
@@ -72,7 +81,9 @@ def placed(catalog: Sequence[Row], config: Row = SHARES, before: Sequence[Row] =
     ]
 
 
-def moves(catalog: Sequence[Row], before: Sequence[Row], config: Row = SHARES) -> list[Row]:
+def moves(
+    catalog: Sequence[Row], before: Sequence[Row], config: dict[str, Any] = SHARES
+) -> list[Row]:
     splits = split_of_groups(catalog, config, labels_of_groups(catalog, config, before))
     return [
         dict(zip(MOVES_COLUMNS, row, strict=True)) for row in moved_rows(catalog, splits, before)
@@ -187,9 +198,9 @@ def test_rows_say_where_each_picture_lies() -> None:
     splits = {"a": "train", "b": "val", "c": "test"}
     rows = split_rows(shards, catalog, splits, {"a": "a", "b": "an old one", "c": "c"})
     assert rows == [
-        ("a-0", "shard-00000", 0, "a", 1, "train"),
-        ("b-1", "shard-00000", 1, "b", 2, "val"),
-        ("c-2", "shard-00001", 0, "c", 3, "test"),
+        ("a-0", "shard-00000", 0, "a", 1, "train", "a"),
+        ("b-1", "shard-00000", 1, "b", 2, "val", "an old one"),
+        ("c-2", "shard-00001", 0, "c", 3, "test", "c"),
     ]
 
 

@@ -11,7 +11,7 @@ from skimage import data
 
 from photochrom.color import denormalize, rgb_to_lab
 from photochrom.images import ImageError, load_square
-from photochrom.squares import _shrunk_jpeg, stored_square
+from photochrom.squares import _shrunk_jpeg, decoded_square, stored_square
 from photochrom.stored import SCALE_FACTOR
 
 PHOTOGRAPH = Image.fromarray(data.coffee())  # 600 x 400
@@ -24,7 +24,8 @@ def jpeg(image: Image.Image = PHOTOGRAPH, **options: object) -> bytes:
 
 
 def square_lab(path: Path, size: int) -> np.ndarray:
-    L, ab, sha256 = stored_square(path, size)
+    square, sha256 = decoded_square(path, size)
+    L, ab = stored_square(square)
     assert sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
     lightness, colour = denormalize(L * SCALE_FACTOR, ab * SCALE_FACTOR)
     return np.concatenate([lightness[..., None], colour], axis=-1)
@@ -95,11 +96,11 @@ def test_damaged_jpegs_are_refused(tmp_path: Path) -> None:
     for content in (jpeg()[:-900], jpeg()[:300], b"\xff\xd8\xff"):
         path.write_bytes(content)
         with pytest.raises(ImageError):
-            stored_square(path, 64)
+            decoded_square(path, 64)
 
 
 def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="not a regular file"):
-        stored_square(tmp_path, 64)
+        decoded_square(tmp_path, 64)
     with pytest.raises(ImageError, match="not a regular file"):
-        stored_square(tmp_path / "none.jpg", 64)
+        decoded_square(tmp_path / "none.jpg", 64)

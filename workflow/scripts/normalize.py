@@ -2,9 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from photochrom.runtime import (
     EXIT_OK,
@@ -20,9 +21,12 @@ from photochrom.runtime import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from photochrom.stored import Stored
     from photochrom.tables import Row
 
+TOGETHER = 64  # pictures decoded before they are converted
 _AGAIN = "run download again (snakemake --cores N --forcerun download)"
 
 
@@ -58,26 +62,37 @@ def make_shard(args: argparse.Namespace) -> int:
     decoder_threads(1)
     ids = [row["id"] for row in rows]
     digest = sha256_text(csv_text(("id", "sha256"), ((row["id"], row["sha256"]) for row in rows)))
-    pictures = (
-        stored_picture(row, args.size) for row in progress(rows, len(rows), f"shard {args.index}")
-    )
+    told = progress(rows, len(rows), f"shard {args.index}")
+    pictures = stored_pictures(told, args.size)
     write_stored(args.out, ids, args.size, pictures, digest)
     log.info("%s: %d pictures of %d px", args.out, len(rows), args.size)
     return EXIT_OK
 
 
-def stored_picture(row: "Row", size: int) -> "tuple[Stored, Stored]":
-    """The picture of a catalog row as shards hold it, provided that it is still the same."""
-    from photochrom.images import ImageError, path_from_text
+def stored_pictures(rows: "Iterable[Row]", size: int) -> "Iterator[tuple[Stored, Stored]]":
+    """The pictures of catalog rows as shards hold them.
+
+    Some are decoded, then all of these converted: each of the two goes faster among its like.
+    """
     from photochrom.squares import stored_square
 
+    remaining = iter(rows)
+    while batch := [unchanged_square(row, size) for row in islice(remaining, TOGETHER)]:
+        yield from map(stored_square, batch)
+
+
+def unchanged_square(row: "Row", size: int) -> "NDArray[Any]":
+    """The decoded square of a catalog row, provided that its content is still the same."""
+    from photochrom.images import ImageError, path_from_text
+    from photochrom.squares import decoded_square
+
     try:
-        L, ab, sha256 = stored_square(path_from_text(row["path"]), size)
+        square, sha256 = decoded_square(path_from_text(row["path"]), size)
     except (ImageError, OSError) as error:
         raise StageError(f"{row['path']} cannot be read any more ({error}); {_AGAIN}") from error
     if sha256 != row["sha256"]:
         raise StageError(f"{row['path']} was changed since it was listed; {_AGAIN}")
-    return L, ab
+    return square
 
 
 def make_index(args: argparse.Namespace) -> int:

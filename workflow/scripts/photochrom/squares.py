@@ -1,4 +1,4 @@
-"""The square pictures that shards hold: decoded, cropped, resized and stored in one go.
+"""The square pictures that shards hold: decoded, cropped and resized, then made integers.
 
 Most photographs are plain JPEG files, and most of the time went into decoding them at full size.
 They are therefore decoded by Pillow, whose libjpeg-turbo leaves out the frequencies that a smaller
@@ -11,6 +11,7 @@ digest tells whether the bytes are still the same.
 import hashlib
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,26 +27,33 @@ _JPEG_START = b"\xff\xd8\xff"
 _ORIENTATION = 0x0112
 
 
-def stored_square(path: Path, size: int) -> tuple[Stored, Stored, str]:
-    """The centred square of a picture as shards store it, and the digest of its content.
+def decoded_square(path: Path, size: int) -> tuple[NDArray[Any], str]:
+    """The centred square of a picture, and the digest of its content.
 
-    Returns L (size, size), ab (size, size, 2) and the `images.content_sha256`. Raises ImageError
-    or OSError.
+    The square is uint8 sRGB, or float Lab for a row of arrays, (size, size, 3); the digest is
+    `images.content_sha256`. Raises ImageError or OSError.
     """
     if row_name(path) is not None:
-        lab, sha256 = load_lab_square(path, size)
-        L, ab = normalize(lab[..., 0], lab[..., 1:])
-        return to_stored(L), to_stored(ab), sha256
+        return load_lab_square(path, size)
     if not path.is_file():
         raise ImageError("not a regular file")
     with path.open("rb") as file:
         content = file.read(len(_JPEG_START))
         if content == _JPEG_START:
             content += file.read()
-            sha256, rgb = hashlib.sha256(content).hexdigest(), _shrunk_jpeg(content, size)
-        else:
-            sha256, rgb = sha256_file(path), None
-    return *rgb_to_stored(load_square(path, size) if rgb is None else rgb), sha256
+    if len(content) > len(_JPEG_START):
+        sha256, rgb = hashlib.sha256(content).hexdigest(), _shrunk_jpeg(content, size)
+    else:
+        sha256, rgb = sha256_file(path), None
+    return load_square(path, size) if rgb is None else rgb, sha256
+
+
+def stored_square(square: NDArray[Any]) -> tuple[Stored, Stored]:
+    """A square of `decoded_square` as shards store it: L (size, size) and ab (size, size, 2)."""
+    if square.dtype == np.uint8:
+        return rgb_to_stored(square)
+    L, ab = normalize(square[..., 0], square[..., 1:])
+    return to_stored(L), to_stored(ab)
 
 
 def _shrunk_jpeg(content: bytes, size: int) -> NDArray[np.uint8] | None:

@@ -46,7 +46,8 @@ def build_report(
     """Write the report to `out`; equal inputs give equal bytes.
 
     Beside each metrics file ROW.json lie ROW.per_image.csv and the folder ROW.pictures; an archive
-    is named by its status.csv; `audit` and `moves` may be left out. StageError when a named file is missing or no file of its kind.
+    is named by its status.csv; `audit` and `moves` may be left out. StageError when a named
+    file is missing or no file of its kind.
     """
     photographs = read_table(catalog, CATALOG_COLUMNS, "filter.py")
     places = read_table(split, ["id", "group", "split"], "split.py")

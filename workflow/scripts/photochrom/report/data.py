@@ -1,7 +1,6 @@
 """The report's section on the data: what was kept and dropped, whose it is, how it was split, and
 whether the parts share pictures."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
