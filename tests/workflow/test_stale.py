@@ -116,7 +116,7 @@ def test_an_override_that_repeats_the_value_reruns_nothing(
 CONFIG_CASES = {
     "filter threshold": ("data={filters: {chroma_std: 3}}", ["filter"]),
     "near duplicates": ("data={near_duplicate_bits: 2}", ["filter"]),
-    "picture size": ("data={size: 24}", ["normalize"]),
+    "picture size": ("data={size: 48}", ["normalize"]),
     "shard size": ("data={shard_size: 12}", ["normalize"]),
     "split ratio": ("data={split: {train: 0.5, val: 0.3}}", ["split"]),
     "split key": ("data={split: {key: other}}", ["split"]),
