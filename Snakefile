@@ -38,6 +38,7 @@ rule all:
 rule data:
     input:
         "results/data/split.csv",
+        "results/data/audit.json",
 
 
 rule train:

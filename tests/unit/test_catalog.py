@@ -5,46 +5,26 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photochrom.catalog import dropped_by, failed_filters, group_labels, make_catalog, near_pairs
+from photochrom import catalog as catalogs
+from photochrom.catalog import copies, dropped_by, make_catalog, near_pairs
 from photochrom.runtime import StageError
-from photochrom.tables import CATALOG_COLUMNS, Row, kept
+from photochrom.tables import CATALOG_COLUMNS, SOURCES_COLUMNS, Row, kept
 
 SEED = {"brightness": [50, 170], "chroma_std": 10, "colourfulness": None}
 
 
 def source(id: str, **cells: str) -> Row:
-    row = dict.fromkeys(CATALOG_COLUMNS[:9], "") | {"id": id, "sha256": id, "source": "folder:p"}
-    return row | {"original_name": id, "error": ""} | cells
+    row = dict.fromkeys(SOURCES_COLUMNS, "") | {"id": id, "sha256": id, "source": "folder:p"}
+    return row | {"original_name": id, "width": "64", "height": "64", "part": "1"} | cells
 
 
 def measured(id: str, **cells: str) -> Row:
-    figures = {"mean_L": "50.0", "chroma_std": "20.0", "colourfulness": "40.0"}
-    return {"id": id, "phash": "", "error": ""} | figures | cells
+    figures = {"mean_L": "50.0", "chroma_std": "20.0", "colourfulness": "40.0", "max_ab": "60.0"}
+    return {"id": id, "phash": "", "error": "", "tint_deviation": "12.0"} | figures | cells
 
 
-def test_every_failing_filter_is_named() -> None:
-    dull = measured("a", mean_L="8.2353", chroma_std="3.21", colourfulness="7")
-    assert failed_filters(dull, SEED) == [
-        "brightness: mean L 21.0 below 50",
-        "chroma_std: 3.2 below 10",
-    ]
-    assert failed_filters(dull, SEED | {"colourfulness": 15})[-1] == "colourfulness: 7.0 below 15"
-    assert failed_filters(measured("a", mean_L="80"), SEED) == [
-        "brightness: mean L 204.0 above 170"
-    ]
-    assert failed_filters(dull, dict.fromkeys(SEED)) == []
-    assert failed_filters(dull, {}) == []
-
-
-def test_thresholds_themselves_are_kept() -> None:
-    for level in ("19.6079", "66.6666"):  # 50 and 170 on 0..255
-        assert failed_filters(measured("a", mean_L=level, chroma_std="10.0000"), SEED) == []
-
-
-def test_what_cannot_be_read_is_dropped_with_its_reason() -> None:
-    assert failed_filters(measured("a", error="not an image"), SEED) == ["unreadable: not an image"]
-    refused = measured("a", error="unreadable: permission denied")
-    assert failed_filters(refused, SEED) == ["unreadable: permission denied"]
+def group_labels(sources: list[Row], hashes: list[str], near_bits: int | None) -> list[str]:
+    return catalogs.group_labels(sources, copies(sources, hashes, near_bits))
 
 
 def test_the_catalog_has_a_row_for_each_picture() -> None:
@@ -71,21 +51,6 @@ def test_nothing_kept_says_what_to_change() -> None:
     assert "data.filters" in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("filters", "complaint"),
-    [
-        ({"brightnes": [1, 2]}, "did you mean brightness"),
-        ({"brightness": 50}, r"\[low, high\] or null, not 50"),
-        ({"brightness": [50]}, "low, high"),
-        ({"chroma_std": "ten"}, "a number or null, not 'ten'"),
-        ({"chroma_std": True}, "a number or null"),
-    ],
-)
-def test_filters_that_make_no_sense_are_refused(filters: Row, complaint: str) -> None:
-    with pytest.raises(StageError, match=complaint):
-        make_catalog([source("a")], [measured("a")], filters, None)
-
-
 def test_measures_of_other_sources_are_refused() -> None:
     with pytest.raises(StageError, match="run measure again"):
         make_catalog([source("a")], [measured("b")], {}, None)
@@ -98,14 +63,14 @@ def test_tiles_of_a_photograph_and_copies_share_a_group() -> None:
         source("3", original_name="cat"),
         source("4", original_name="ant", sha256="2"),  # a copy of the dog
     ]
-    assert group_labels(sources, [""] * 4, None) == ["cat", "ant", "cat", "ant"]
+    assert group_labels(sources, [""] * 4, None) == ["cat", "dog", "cat", "dog"]
 
 
 def test_near_duplicates_join_groups_transitively() -> None:
     hashes = [0b0, 0b1111, 0b11111111, 2**63 - 2**40]
     texts = [f"{value:016x}" for value in hashes]
     sources = [source(name) for name in ("d", "c", "b", "a")]
-    assert group_labels(sources, texts, 4) == ["b", "b", "b", "a"]
+    assert group_labels(sources, texts, 4) == ["d", "d", "d", "a"]
     assert group_labels(sources, texts, 3) == ["d", "c", "b", "a"]
     assert group_labels(sources, texts, None) == ["d", "c", "b", "a"]
 
@@ -124,7 +89,59 @@ def test_equal_names_in_two_sources_stay_apart() -> None:
         source("1", original_name="a.jpg", source="folder:one"),
         source("2", original_name="a.jpg", source="folder:two"),
     ]
-    assert group_labels(sources, ["", ""], None) == ["folder:one/a.jpg", "folder:two/a.jpg"]
+    assert group_labels(sources, ["", ""], None) == ["a.jpg", "folder:two/a.jpg"]
+
+
+def test_what_is_listed_later_changes_no_label() -> None:
+    old = [source("1", original_name="m.jpg"), source("2", original_name="n.jpg")]
+    new = [
+        source("3", original_name="a.jpg"),  # a near-duplicate of the first
+        source("4", original_name="n.jpg", source="folder:other"),
+    ]
+    hashes = [f"{value:016x}" for value in (0b11, 2**63 - 1, 0b1, 2**40 - 1)]
+    assert group_labels(old, hashes[:2], 4) == ["m.jpg", "n.jpg"]
+    assert group_labels(old + new, hashes, 4) == ["m.jpg", "n.jpg", "m.jpg", "folder:other/n.jpg"]
+
+
+# Near-duplicates that are dropped when the user asks.
+
+ALIKE = ["0000000000000001", "0000000000000003", "0000000000000007", "ffff000000000000"]
+
+
+def duplicates(most: int, *measures: Row, **filters: object) -> dict[str, str]:
+    sizes = ("64", "128", "96", "64")
+    sources = [source(id, width=side, height=side) for id, side in zip("abcd", sizes, strict=True)]
+    rows = [
+        measured(id, phash=phash) | (measures[at] if at < len(measures) else {})
+        for at, (id, phash) in enumerate(zip("abcd", ALIKE, strict=True))
+    ]
+    catalog = make_catalog(sources, rows, {"duplicates": most, **filters}, 4)
+    return {row["id"]: row["reason"] for row in catalog}
+
+
+def test_the_largest_of_near_duplicates_is_kept() -> None:
+    like_b = "duplicates: like b"
+    assert duplicates(1) == {"a": like_b, "b": "", "c": like_b, "d": ""}
+    assert duplicates(2) == {"a": like_b, "b": "", "c": "", "d": ""}
+    assert duplicates(3) == dict.fromkeys("abcd", "")
+
+
+def test_near_duplicates_are_chosen_among_those_that_pass_the_other_filters() -> None:
+    dark = {"mean_L": "5"}
+    found = duplicates(1, {}, dark, brightness=[50, 170])
+    assert found["c"] == ""
+    assert found["a"] == "duplicates: like c"
+    assert found["b"] == "brightness: mean L 12.8 below 50;duplicates: like c"
+    # Where all fail, all reasons are named.
+    assert duplicates(1, dark, dark, dark, brightness=[50, 170])["b"].count(";") == 0
+
+
+def test_tiles_of_one_photograph_are_no_duplicates_and_exact_copies_are() -> None:
+    sources = [source("1", original_name="cat"), source("2", original_name="cat")]
+    measures = [measured("1"), measured("2")]
+    assert len(kept(make_catalog(sources, measures, {"duplicates": 1}, None))) == 2
+    sources[1]["sha256"] = "1"
+    assert len(kept(make_catalog(sources, measures, {"duplicates": 1}, None))) == 1
 
 
 @given(st.lists(st.integers(0, 2**63 - 1), max_size=40), st.integers(0, 40))

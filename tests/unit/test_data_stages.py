@@ -113,8 +113,8 @@ def test_from_a_folder_to_a_training_set(photos: Path) -> None:
     train = load_split(Path("shards.csv"), Path("split.csv"), "train")
     L, ab = denormalize(train.L[0, 0] * train.scale, train.ab[0] * train.scale)
     expected = rgb_to_lab(load_square(photos / "p0.png", 16))
-    np.testing.assert_allclose(L, expected[..., 0], atol=0.001)
-    np.testing.assert_allclose(ab.transpose(1, 2, 0), expected[..., 1:], atol=0.002)
+    np.testing.assert_allclose(L, expected[..., 0], atol=0.005)
+    np.testing.assert_allclose(ab.transpose(1, 2, 0), expected[..., 1:], atol=0.03)
 
 
 def test_equal_inputs_give_equal_bytes(photos: Path) -> None:

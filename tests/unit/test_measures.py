@@ -10,7 +10,13 @@ from skimage import data
 
 from photochrom.color import lab_to_rgb, rgb_to_lab
 from photochrom.images import ImageError, load_square, write_png
-from photochrom.measures import Measures, measure, measure_cells, perceptual_hash
+from photochrom.measures import (
+    Measures,
+    measure,
+    measure_cells,
+    perceptual_hash,
+    tint_deviation,
+)
 
 
 def hash_of(picture: Image.Image, tmp_path: Path) -> int:
@@ -20,10 +26,10 @@ def hash_of(picture: Image.Image, tmp_path: Path) -> int:
 
 def test_figures_by_hand(tmp_path: Path) -> None:
     # Half a*=+20, half a*=-20, b*=0 throughout: their joint deviation is 20/sqrt(2).
-    lab = np.zeros((64, 64, 3))
+    lab = np.zeros((256, 256, 3))
     lab[..., 0] = 60
-    lab[:32, :, 1] = 20
-    lab[32:, :, 1] = -20
+    lab[:128, :, 1] = 20
+    lab[128:, :, 1] = -20
     rgb = np.rint(lab_to_rgb(lab) * 255).astype(np.uint8)
     write_png(tmp_path / "a.png", rgb)
     found = measure(tmp_path / "a.png")
@@ -31,19 +37,53 @@ def test_figures_by_hand(tmp_path: Path) -> None:
     assert found.mean_L == pytest.approx(60, abs=0.3)
     assert found.chroma_std == pytest.approx(20 / 2**0.5, abs=0.3)
     assert found.colourfulness > 20
+    assert found.max_ab == pytest.approx(20, abs=0.6)
+
+
+def toned(L: np.ndarray, shadows: tuple[float, float], lights: tuple[float, float]) -> np.ndarray:
+    """Lab of a monochrome picture whose tint goes from one ab to another, rounded to 8 bits."""
+    share = L[..., None] / 100
+    ab = (1 - share) * np.array(shadows) + share * np.array(lights)
+    ab = ab * 4 * share * (1 - share)  # paper white and black have none
+    rgb = lab_to_rgb(np.concatenate([L[..., None], ab], axis=-1))
+    return np.asarray(rgb_to_lab(np.rint(rgb * 255).astype(np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("shadows", "lights"),
+    [((8, 20), (8, 20)), ((-6, -30), (-6, -30)), ((10, 25), (-3, 12)), ((0, 0), (0, 0))],
+    ids=["sepia", "cyanotype", "split tone", "grey"],
+)
+def test_a_tint_is_explained_whatever_it_is(
+    shadows: tuple[float, float], lights: tuple[float, float]
+) -> None:
+    L = rgb_to_lab(data.astronaut())[::2, ::2, 0]
+    picture = toned(L, shadows, lights)
+    assert tint_deviation(picture) < 1.5
+    assert (np.abs(picture[..., 1:]).max() <= 5) == (lights == (0, 0))
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket", "retina"])
+def test_colour_photographs_are_no_tints(name: str) -> None:
+    picture = getattr(data, name)()[::4, ::4]
+    assert tint_deviation(rgb_to_lab(picture)) > 4
+
+
+def test_one_tone_has_no_deviation() -> None:
+    assert tint_deviation(np.full((8, 8, 3), 30.0)) == pytest.approx(0, abs=1e-9)
 
 
 def test_a_damaged_picture_is_a_row(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(50))
     found = measure(tmp_path / "a.png")
     assert isinstance(found, ImageError)
-    assert measure_cells("x", found) == ("x", "", "", "", "", "truncated or damaged")
+    assert measure_cells("x", found) == ("x", *[""] * 6, "truncated or damaged")
     assert measure_cells("x", "zero bytes")[-1] == "zero bytes"
 
 
 def test_cells_have_a_fixed_precision() -> None:
-    cells = measure_cells("x", Measures(50.0, 1 / 3, 20.00001, "00ff"))
-    assert cells == ("x", "50.0000", "0.3333", "20.0000", "00ff", "")
+    cells = measure_cells("x", Measures(50.0, 1 / 3, 20.00001, 7.5, 2.25, "00ff"))
+    assert cells == ("x", "50.0000", "0.3333", "20.0000", "7.5000", "2.2500", "00ff", "")
 
 
 def test_near_duplicates_nearly_share_a_hash(tmp_path: Path) -> None:

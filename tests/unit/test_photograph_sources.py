@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import os
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,9 @@ def test_hidden_files_pipes_and_loops(tmp_path: Path) -> None:
     assert [(image.original_name, image.error) for image in images] == [
         ("a.png", ""),
         ("linked.png", ""),
+        ("loop", "a link to a folder, not followed"),
         ("pipe-link.png", "not a regular file"),
+        ("pipe.png", "not a regular file"),
     ]
 
 
@@ -112,6 +115,16 @@ def test_names_of_any_bytes_are_text_and_reversible(tmp_path: Path) -> None:
         assert load_rgb(path_from_text(image.path))[0, 0, 0] == len(
             os.fsencode(path_from_text(image.original_name))
         )
+
+
+def test_archives_in_a_folder_are_not_opened(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png")
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        archive.write(tmp_path / "a.png")
+    assert [image.error for image in listed(tmp_path)] == [
+        "",
+        "an archive in the source, not opened; name it in data.sources itself",
+    ]
 
 
 def test_folders_that_are_not_there_are_refused(tmp_path: Path) -> None:

@@ -42,8 +42,17 @@ def test_paths_that_do_not_exist_are_named(tmp_path: Path) -> None:
     file.touch()
     with pytest.raises(ConfigError, match="is a file, not a folder"):
         preflight.read_archives(str(file))
-    with pytest.raises(ConfigError, match=r"data\.sources: /nowhere is not a folder"):
+    with pytest.raises(ConfigError, match=r"data\.sources: /nowhere is not a folder, zip or tar"):
         preflight.check_sources([{"kind": "folder", "path": "/nowhere"}])
+    with pytest.raises(ConfigError, match=r"data\.sources: /nowhere is not a table"):
+        preflight.check_sources([{"kind": "urls", "path": "/nowhere"}])
+    with pytest.raises(ConfigError, match="kind urls needs a path"):
+        preflight.check_sources([{"kind": "urls"}])
+    with pytest.raises(ConfigError, match="manifest /nowhere does not exist"):
+        preflight.check_sources([{"kind": "folder", "path": str(file), "manifest": "/nowhere"}])
+    with pytest.raises(ConfigError, match="kind folder takes no deadline"):
+        preflight.check_sources([{"kind": "folder", "path": str(file), "deadline": 5}])
+    preflight.check_sources([{"kind": "urls", "path": str(file), "parallel": 2}])
     with pytest.raises(ConfigError, match="kind folder needs a path"):
         preflight.check_sources([{"kind": "folder"}])
     with pytest.raises(ConfigError, match="kind builtin takes no path"):

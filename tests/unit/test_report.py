@@ -15,7 +15,8 @@ from html_page import Page
 from photochrom.report.data import credits, drop_reasons, histograms, split_counts
 from photochrom.report.inputs import read_log, read_row
 from photochrom.report.training import phase_starts, training_section
-from photochrom.runtime import StageError, write_json, write_text
+from photochrom.runtime import StageError, csv_text, write_json, write_text
+from photochrom.tables import MOVES_COLUMNS
 
 SECTIONS = ["data", "training", "measures", "pictures", "archive", "reproduce"]
 
@@ -294,12 +295,19 @@ def test_each_failing_filter_of_a_picture_is_counted() -> None:
         {"reason": "unreadable: truncated"},
         {"reason": ""},
     ]
-    assert drop_reasons(dropped) == [
-        ("brightness", 2, "mean L 21 below 50"),
-        ("chroma std", 1, "2.0 below 4"),
-        ("no reason given", 1, ""),
-        ("unreadable", 1, "truncated"),
+    rows = [
+        {"id": str(at), "group": "g", "path": "none", "original_name": f"n{at}"} | row
+        for at, row in enumerate(dropped)
     ]
+    found = drop_reasons(rows, {"brightness": [50, 170], "chroma_std": 4})
+    assert [(one.filter, one.limit, one.pictures, one.alone, one.example) for one in found] == [
+        ("brightness", "50 to 170", 2, 1, "mean L 21 below 50"),
+        ("chroma std", "4", 1, 0, "2.0 below 4"),
+        ("no reason given", "", 1, 1, ""),
+        ("unreadable", "", 1, 1, "truncated"),
+    ]
+    assert [len(one.sheet) for one in found] == [0, 0, 0, 0]  # there are no such files
+    assert found[3].unseen[0].startswith("n2: ")
 
 
 def test_brightness_is_drawn_on_the_scale_of_its_filter() -> None:
@@ -312,6 +320,42 @@ def test_a_single_limit_and_none() -> None:
     kept = [{"chroma_std": "5", "colourfulness": "nan"}]
     plots = histograms(kept, [], {"chroma_std": 4, "colourfulness": None})
     assert [plot.count("limits 4") for plot in plots] == [1]
+
+
+def test_sizes_are_drawn_where_they_differ_or_are_judged() -> None:
+    same = [{"width": "64", "height": "64"}] * 2
+    assert histograms(same, [], {}) == []
+    assert "limits 32" in histograms(same, [], {"min_size": 32})[0]
+    differing = histograms(same, [{"width": "128", "height": "32"}], {"max_aspect": 2})
+    assert ["limits 2" in plot for plot in differing] == [False, True]
+
+
+def test_the_audit_and_the_moves_are_told(results: Results, tmp_path: Path) -> None:
+    pair = {"one": "coffee.png", "other": "<b>copy</b>.png", "bits": None}
+    comparison = {
+        **{"one": "train", "other": "evaluation", "one_pictures": 9, "other_pictures": 3},
+        **{"exact": 1, "near": 0, "nearest": 0, "flat": 0, "pairs": [pair]},
+    }
+    content = {"bits": 6, "comparisons": [comparison], "unusable": {"evaluation": 2}}
+    write_json(tmp_path / "audit.json", content)
+    why = "near-duplicates joined the groups a, b"
+    move = ("id", "rocket.png", "a", "test", "train", why)
+    write_text(tmp_path / "moves.csv", csv_text(MOVES_COLUMNS, [move]))
+    more = [f"--audit={tmp_path / 'audit.json'}", f"--moves={tmp_path / 'moves.csv'}"]
+    out = tmp_path / "index.html"
+    report.main([*replace(results, logs={}, archives=[]).arguments(), *more, "--out", str(out)])
+    text = Page(out.read_text(encoding="utf-8")).text
+    for words in (
+        "train and evaluation",
+        "train: coffee.png and evaluation: <b>copy</b>.png: exact copy",
+        "of evaluation could not be read as pictures",
+        "1\u00a0picture moved",
+        why,
+    ):
+        assert words in text, words
+    write_json(tmp_path / "audit.json", {})
+    with pytest.raises(StageError, match="not an audit"):
+        report.main([*results.arguments(), *more, "--out", str(out)])
 
 
 def test_credits_are_by_licence_and_author() -> None:

@@ -24,13 +24,14 @@ ABOVE = {
     "normalize": ["filter"],
     "index_shards": ["normalize"],
     "split": ["filter", "index_shards"],
+    "audit": ["filter", "split"],
     "write_recipe": [],
     "train_phase": ["write_recipe", "index_shards", "normalize", "split"],
     "evaluate_row": ["filter", "split", "index_shards", "normalize", "train_phase"],
     "plan": [],
     "colorize_shard": ["plan", "train_phase"],
     "gather": ["plan", "colorize_shard"],
-    "write_report": ["filter", "split", "evaluate_row", "train_phase", "gather"],
+    "write_report": ["filter", "split", "audit", "evaluate_row", "train_phase", "gather"],
 }
 
 STAGE_OF = {

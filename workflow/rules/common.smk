@@ -16,7 +16,9 @@ from config_help import ConfigError, complete, read_yaml
 from preflight import (
     YARDSTICKS,
     begin_run,
+    check_audit,
     check_data,
+    check_kaggle,
     check_sources,
     check_writable,
     explain_lock,
@@ -61,6 +63,9 @@ configfile: BASE / "config.yaml"
 try:
     config = complete(config, read_schema(BASE, "config"), "config")
     check_sources(config["data"]["sources"])
+    check_audit(config["data"]["audit"])
+    if workflow.is_main_process:
+        check_kaggle(config["data"]["sources"])
     EXPERIMENTS = read_experiments(config["experiments"], BASE)
     check_data(config["data"], EXPERIMENTS)
     ARCHIVES = read_archives(config["archive"])
@@ -95,30 +100,43 @@ MODULES = {
     "download": [
         "color.py",
         "images.py",
+        "lab_arrays.py",
         "runtime.py",
         "sources/__init__.py",
         "sources/builtin.py",
+        "sources/container.py",
+        "sources/fetch.py",
         "sources/folder.py",
+        "sources/kaggle.py",
+        "sources/lists.py",
         "sources/record.py",
+        "sources/urls.py",
         "tables.py",
+        "version.py",
     ],
     "measure": [
         "color.py",
         "images.py",
+        "lab_arrays.py",
         "measures.py",
         "runtime.py",
         "tables.py",
     ],
     "filter": [
         "catalog.py",
+        "filters.py",
+        "licences.py",
         "runtime.py",
         "tables.py",
     ],
     "normalize": [
         "color.py",
         "images.py",
+        "lab_arrays.py",
         "runtime.py",
         "shards.py",
+        "squares.py",
+        "stored.py",
         "tables.py",
         "version.py",
     ],
@@ -126,6 +144,26 @@ MODULES = {
         "runtime.py",
         "splits.py",
         "tables.py",
+    ],
+    "audit": [
+        "color.py",
+        "images.py",
+        "lab_arrays.py",
+        "leakage.py",
+        "measures.py",
+        "runtime.py",
+        "sources/__init__.py",
+        "sources/builtin.py",
+        "sources/container.py",
+        "sources/fetch.py",
+        "sources/folder.py",
+        "sources/kaggle.py",
+        "sources/lists.py",
+        "sources/record.py",
+        "sources/urls.py",
+        "splits.py",
+        "tables.py",
+        "version.py",
     ],
     "train": [
         "batches.py",
@@ -140,6 +178,7 @@ MODULES = {
         "recipes.py",
         "runtime.py",
         "shards.py",
+        "stored.py",
         "tables.py",
         "training.py",
         "validation.py",
@@ -149,6 +188,7 @@ MODULES = {
         "color.py",
         "images.py",
         "inference.py",
+        "lab_arrays.py",
         "metrics/__init__.py",
         "metrics/bootstrap.py",
         "metrics/colour.py",
@@ -163,6 +203,7 @@ MODULES = {
         "models/unet.py",
         "runtime.py",
         "shards.py",
+        "stored.py",
         "tables.py",
         "version.py",
     ],
@@ -172,6 +213,7 @@ MODULES = {
         "archive/records.py",
         "color.py",
         "images.py",
+        "lab_arrays.py",
         "runtime.py",
         "tables.py",
     ],
@@ -185,6 +227,7 @@ MODULES = {
         "color.py",
         "images.py",
         "inference.py",
+        "lab_arrays.py",
         "models/__init__.py",
         "models/base.py",
         "models/unet.py",
@@ -199,6 +242,7 @@ MODULES = {
         "archive/review.py",
         "color.py",
         "images.py",
+        "lab_arrays.py",
         "pages.py",
         "runtime.py",
         "tables.py",
@@ -209,6 +253,7 @@ MODULES = {
         "archive/review.py",
         "color.py",
         "images.py",
+        "lab_arrays.py",
         "metrics/__init__.py",
         "metrics/bootstrap.py",
         "metrics/photographs.py",
@@ -257,10 +302,16 @@ def literally(text):
 def source_digests(wildcards):
     """Digests of the folders that data.sources names, so that a change inside one is noticed."""
     return [
-        tree_digest(Path(source["path"]), CACHE)
+        tree_digest(Path(source[key]), CACHE)
         for source in DATA["sources"]
-        if "path" in source
+        for key in ("path", "manifest")
+        if source.get(key)
     ]
+
+
+def audit_digests(wildcards):
+    """The same for the evaluation pictures that data.audit names."""
+    return [tree_digest(Path(path), CACHE) for path in DATA["audit"]]
 
 
 def archive_digest(wildcards):

@@ -5,11 +5,13 @@ REQUIRED INPUTS:
 
 OUTPUTS:
     results/data/sources.csv                every file offered, with licence and digest
-    results/data/measures.csv               lightness, chroma, colourfulness, perceptual hash
+    results/data/measures.csv               what filters judge, and perceptual hashes
     results/data/catalog.csv                every image with its verdict and all reasons
     results/data/shards/shard-NNNNN.h5      the training pictures
     results/data/shards.csv                 the shards with their digests
     results/data/split.csv                  train, val, test
+    results/data/moves.csv                  pictures that changed split since the table before
+    results/data/audit.json                 what splits and evaluation folders share
 """
 
 
@@ -78,6 +80,7 @@ checkpoint filter:
     params:
         filters=literally(inline(DATA["filters"])),
         near_bits=inline(DATA["near_duplicate_bits"]),
+        licences=inline(DATA["licences"]),
     shell:
         r"""
         python {input.code[0]:q} \
@@ -85,6 +88,7 @@ checkpoint filter:
             --measures {input.measures:q} \
             --filters {params.filters:q} \
             --near-bits {params.near_bits} \
+            --licences {params.licences:q} \
             --out {output.catalog:q} \
             --log {log:q}
         """
@@ -143,7 +147,9 @@ rule split:
         catalog="results/data/catalog.csv",
         shards="results/data/shards.csv",
     output:
-        split="results/data/split.csv",
+        # The table before is left in place for the job: old pictures stay where it has them.
+        split=update("results/data/split.csv"),
+        moves="results/data/moves.csv",
     log:
         "results/logs/split.log",
     conda:
@@ -156,6 +162,38 @@ rule split:
             --catalog {input.catalog:q} \
             --shards {input.shards:q} \
             --split {params.split:q} \
+            --moves {output.moves:q} \
             --out {output.split:q} \
+            --log {log:q}
+        """
+
+
+rule audit:
+    input:
+        code=code("audit"),
+        catalog="results/data/catalog.csv",
+        split="results/data/split.csv",
+    output:
+        audit="results/data/audit.json",
+    log:
+        "results/logs/audit.log",
+    benchmark:
+        "results/benchmarks/audit.tsv"
+    conda:
+        ENVIRONMENT
+    threads: 64
+    params:
+        near_bits=inline(DATA["near_duplicate_bits"]),
+        folders=["--folders", *DATA["audit"]] if DATA["audit"] else [],
+        digests=audit_digests,
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --catalog {input.catalog:q} \
+            --split {input.split:q} \
+            --near-bits {params.near_bits} \
+            {params.folders:q} \
+            --threads {threads} \
+            --out {output.audit:q} \
             --log {log:q}
         """

@@ -20,11 +20,29 @@ YARDSTICKS = ("grey", "constant", "truth")
 # Suffixes of files that hold an archive; other dots belong to the name.
 ARCHIVE_SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar", ".csv")
 
+# What each kind of source takes besides `kind`.
+SOURCE_KEYS = {
+    "builtin": (),
+    "folder": ("path", "manifest"),
+    "kaggle": ("path",),
+    "urls": ("path", "parallel", "deadline", "minimum_rate"),
+}
+
+# The Kaggle set, as photochrom/sources/kaggle.py names it.
+KAGGLE_DATASET = "shravankumar9892/image-colorization"
+
+
+class MissingError(ConfigError):
+    """The configuration asks for something that this machine lacks."""
+
 
 def stop(message: object) -> NoReturn:
-    """End at once with one line, as a fault in the configuration deserves."""
+    """End at once with one line, as a fault in the configuration deserves.
+
+    The exit code is 1, or for a MissingError 4, as for the stages.
+    """
     print(f"photochrom: {message}", file=sys.stderr)
-    sys.exit(1)
+    sys.exit(4 if isinstance(message, MissingError) else 1)
 
 
 def read_schema(base: Path, name: str) -> dict[str, Any]:
@@ -103,17 +121,65 @@ def plain_path(path: str) -> str:
 
 
 def check_sources(sources: list[dict[str, Any]]) -> None:
-    """Each source has what its kind needs, and its folder exists. Paths become plain ones."""
+    """Each source has what its kind needs, and what it names exists. Paths become plain ones."""
     for source in sources:
-        if source["kind"] == "folder":
-            if "path" not in source:
-                raise ConfigError("data.sources: kind folder needs a path")
-            source["path"] = plain_path(source["path"])
-            if not Path(source["path"]).is_dir():
-                raise ConfigError(f"data.sources: {source['path']} is not a folder; check the path")
-            check_apart(source["path"], "data.sources")
-        elif "path" in source:
-            raise ConfigError(f"data.sources: kind {source['kind']} takes no path")
+        kind = source["kind"]
+        for key in source.keys() - {"kind", *SOURCE_KEYS[kind]}:
+            raise ConfigError(f"data.sources: kind {kind} takes no {key}")
+        for key in ("path", "manifest"):
+            if source.get(key):
+                source[key] = plain_path(source[key])
+        path, manifest = source.get("path") or "", source.get("manifest")
+        if kind in ("folder", "urls") and not path:
+            raise ConfigError(f"data.sources: kind {kind} needs a path")
+        if kind == "folder" and not os.path.exists(path):
+            raise ConfigError(f"data.sources: {path} is not a folder, zip or tar; check the path")
+        if kind == "urls" and not Path(path).is_file():
+            raise ConfigError(f"data.sources: {path} is not a table; check the path")
+        if kind == "kaggle" and path and not Path(path, "l", "gray_scale.npy").is_file():
+            raise ConfigError(
+                f"data.sources: {path} is not a copy of the Kaggle set, which has "
+                "l/gray_scale.npy and ab/ab/ab1.npy in it; check the path"
+            )
+        if manifest and not Path(manifest).is_file():
+            raise ConfigError(f"data.sources: manifest {manifest} does not exist")
+        if path:
+            check_apart(path, "data.sources")
+
+
+def check_kaggle(sources: list[dict[str, Any]]) -> None:
+    """The Kaggle set has a path, lies in kagglehub's cache, or can be asked for.
+
+    Looks where kagglehub 1.0 looks; whether Kaggle accepts the credentials shows at the download.
+    """
+    wanted = any(each["kind"] == "kaggle" and not each.get("path") for each in sources)
+    cache = os.environ.get("KAGGLEHUB_CACHE") or Path.home() / ".cache" / "kagglehub"
+    there = any(Path(cache, "datasets", *KAGGLE_DATASET.split("/")).glob("*.complete"))
+    home = Path.home() / ".kaggle"
+    files = [
+        Path(os.environ.get("KAGGLE_CONFIG_DIR") or home, "kaggle.json"),
+        home / "access_token",
+        home / "access_token.txt",
+    ]
+    given = (
+        (os.environ.get("KAGGLE_USERNAME") and os.environ.get("KAGGLE_KEY"))
+        or os.environ.get("KAGGLE_API_TOKEN")
+        or any(file.is_file() for file in files)
+    )
+    if wanted and not there and not given:
+        raise MissingError(
+            "data.sources: kind kaggle needs Kaggle credentials, which can be given in two ways: "
+            "set the environment variables KAGGLE_USERNAME and KAGGLE_KEY, or save kaggle.json "
+            f"from kaggle.com/settings as {files[0]}. With a copy of the set on disk none are "
+            "needed: {kind: kaggle, path: FOLDER}"
+        )
+
+
+def check_audit(paths: list[str]) -> None:
+    """What data.audit names exists."""
+    for path in paths:
+        if not os.path.exists(path):
+            raise ConfigError(f"data.audit: {path} does not exist; check the path")
 
 
 def check_apart(path: str, key: str) -> None:

@@ -14,6 +14,8 @@ rule write_report:
         templates=templates("report"),
         catalog="results/data/catalog.csv",
         split="results/data/split.csv",
+        moves="results/data/moves.csv",
+        audit="results/data/audit.json",
         metrics=[f"results/metrics/{row}.json" for row in ROWS],
         per_image=[f"results/metrics/{row}.per_image.csv" for row in ROWS],
         pictures=[f"results/metrics/{row}.pictures" for row in ROWS],
@@ -38,6 +40,8 @@ rule write_report:
             --title {params.title:q} \
             --catalog {input.catalog:q} \
             --split {input.split:q} \
+            --moves {input.moves:q} \
+            --audit {input.audit:q} \
             --filters {params.filters:q} \
             --metrics {input.metrics:q} \
             --logs {params.logs:q} \

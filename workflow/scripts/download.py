@@ -37,7 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     start_log("download", args.log)
 
-    from photochrom.sources import list_all
+    from photochrom.sources import faults_by_source, list_all
     from photochrom.tables import SOURCES_COLUMNS
 
     sources = parse_yaml(args.sources, "--sources")
@@ -45,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise StageError("data.sources must be a list such as [{kind: builtin}]")
     images = list(list_all(sources, args.images))
     usable = [image for image in images if not image.error]
+    for source, counts in faults_by_source(images).items():
+        shown = ", ".join(f"{fault} {count}" for fault, count in counts.most_common(6))
+        log.warning("%s: %d files that cannot be used: %s", source, counts.total(), shown)
     if not usable:
         found = f"the {len(images)} files there cannot be used" if images else "nothing found"
         raise StageError(

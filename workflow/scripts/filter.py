@@ -33,11 +33,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="N",
         help="hash bits by which near-duplicates may differ, or null",
     )
+    parser.add_argument(
+        "--licences",
+        default="{allow: null}",
+        metavar="YAML",
+        help="licences to keep, such as '{allow: [CC0, CC BY 2.0]}'; null keeps all",
+    )
     parser.add_argument("--out", type=Path, required=True, help="catalog.csv to write")
     args = parser.parse_args(argv)
     start_log("filter", args.log)
 
     from photochrom.catalog import dropped_by, make_catalog
+    from photochrom.licences import check_allowed, tell_refused
     from photochrom.tables import (
         CATALOG_COLUMNS,
         MEASURES_COLUMNS,
@@ -52,12 +59,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     near_bits = parse_yaml(args.near_bits, "--near-bits")
     if near_bits is not None and (type(near_bits) is not int or not 0 <= near_bits < 63):
         raise StageError(f"near_bits must be a whole number from 0 to 62 or null, not {near_bits}")
+    licences = parse_yaml(args.licences, "--licences") or {}
+    if not isinstance(licences, dict):
+        raise StageError("data.licences must be a mapping such as {allow: [CC0]}")
+    allow = check_allowed(licences.get("allow"))
     catalog = make_catalog(
         read_table(args.sources, SOURCES_COLUMNS, "download.py"),
         read_table(args.measures, MEASURES_COLUMNS, "measure.py"),
         filters,
         near_bits,
+        allow,
     )
+    tell_refused(catalog, allow)
     write_text(args.out, csv_text(CATALOG_COLUMNS, [list(row.values()) for row in catalog]))
     counts = ", ".join(f"{name} {count}" for name, count in dropped_by(catalog).most_common())
     log.info(

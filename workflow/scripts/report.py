@@ -42,6 +42,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--archives", type=Path, nargs="*", default=[], metavar="STATUS.csv", help="of gather.py"
     )
+    parser.add_argument("--audit", type=Path, metavar="AUDIT.json", help="of audit.py")
+    parser.add_argument("--moves", type=Path, metavar="MOVES.csv", help="of split.py")
     parser.add_argument("--out", type=Path, required=True, help="the page, HTML")
     return parser.parse_args(argv)
 
@@ -68,6 +70,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings=mapping(args.settings, "--settings"),
         archives=args.archives,
         out=args.out,
+        audit=args.audit,
+        moves=args.moves,
     )
     log.info("%s: %.1f MB, one file", args.out, args.out.stat().st_size / 1e6)
     return EXIT_OK

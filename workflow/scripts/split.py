@@ -4,6 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from photochrom.runtime import (
     EXIT_OK,
@@ -17,6 +18,11 @@ from photochrom.runtime import (
     write_text,
 )
 
+if TYPE_CHECKING:
+    from photochrom.tables import Row
+
+SHOWN_MOVES = 10
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = stage_parser(__doc__)
@@ -28,15 +34,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="YAML",
         help="such as '{train: 0.8, val: 0.1, test: 0.1, key: photochrom, assign: null}'",
     )
+    parser.add_argument(
+        "--before",
+        type=Path,
+        metavar="SPLIT.csv",
+        help="the split whose pictures stay where they are (the table at --out, if there is one)",
+    )
+    parser.add_argument("--moves", type=Path, metavar="MOVES.csv", help="table of moves to write")
     parser.add_argument("--out", type=Path, required=True, help="split.csv to write")
     args = parser.parse_args(argv)
     start_log("split", args.log)
 
-    from photochrom.splits import SPLITS, split_of_groups, split_rows
+    from photochrom.splits import SPLITS, labels_of_groups, moved_rows, split_of_groups, split_rows
     from photochrom.tables import (
         CATALOG_COLUMNS,
+        MOVES_COLUMNS,
+        PLACED_COLUMNS,
         SHARDS_COLUMNS,
-        SPLIT_COLUMNS,
         kept,
         read_table,
     )
@@ -46,11 +60,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise StageError("data.split must be a mapping such as {train: 0.8, val: 0.1, test: 0.1}")
     catalog = read_table(args.catalog, CATALOG_COLUMNS, "filter.py")
     shards = read_table(args.shards, SHARDS_COLUMNS, "normalize.py index")
-    rows = split_rows(shards, kept(catalog), split_of_groups(catalog, config))
-    write_text(args.out, csv_text(SPLIT_COLUMNS, rows))
-    counts = Counter(row[-1] for row in rows)
-    log.info("%s: %s", args.out, ", ".join(f"{counts[name]} {name}" for name in SPLITS))
+    before = read_before(args.before, args.out)
+    labels = labels_of_groups(catalog, config, before)
+    splits = split_of_groups(catalog, config, labels)
+    rows = split_rows(shards, kept(catalog), splits, labels)
+    moves = moved_rows(kept(catalog), splits, before)
+    if args.moves:  # first, so that a kill between the two cannot lose the list
+        write_text(args.moves, csv_text(MOVES_COLUMNS, moves))
+    write_text(args.out, csv_text(PLACED_COLUMNS, rows))
+    for move in moves[:SHOWN_MOVES]:
+        log.warning("%s moved from %s to %s: %s", move[1], *move[3:])
+    if len(moves) > SHOWN_MOVES:
+        listed = f"; all are listed in {args.moves}" if args.moves else ""
+        log.warning("%d more pictures moved%s", len(moves) - SHOWN_MOVES, listed)
+    counts = Counter(row[5] for row in rows)
+    shares = ", ".join(f"{counts[name]} {name}" for name in SPLITS)
+    log.info("%s: %s; %d pictures moved", args.out, shares, len(moves))
     return EXIT_OK
+
+
+def read_before(named: Path | None, replaced: Path) -> "list[Row]":
+    """The rows of the split before: the one named, or the usable one to be replaced, if any."""
+    from photochrom.tables import PLACED_COLUMNS, read_table
+
+    if named:
+        return read_table(named, PLACED_COLUMNS, "split.py")
+    try:
+        return read_table(replaced, PLACED_COLUMNS, "split.py")
+    except StageError:
+        return []
 
 
 if __name__ == "__main__":

@@ -5,17 +5,17 @@ fails is named.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from photochrom.filters import DUPLICATES, check_filters, failed_filters
+from photochrom.licences import refused
 from photochrom.runtime import StageError
 from photochrom.tables import CATALOG_COLUMNS, Row
-
-FILTERS = ("brightness", "chroma_std", "colourfulness")
 
 
 def make_catalog(
@@ -23,49 +23,38 @@ def make_catalog(
     measures: Sequence[Row],
     filters: Mapping[str, Any],
     near_bits: int | None,
+    allow: Sequence[str] | None = None,
 ) -> list[Row]:
     """The catalog's rows, one per row of `sources` and in that order, kept or not.
 
-    `filters` maps the names in FILTERS to thresholds, null switching one off: `brightness`
-    [low, high] bounds mean L* on the scale 0..255, `chroma_std` and `colourfulness` are least
-    values. `near_bits` is the Hamming distance up to which perceptual hashes join pictures into
-    a group; None joins only tiles of one photograph and exact copies. Raises StageError when the
-    tables do not belong together, a filter is unknown, or nothing is kept.
+    `filters` maps the names in filters.FILTERS, and `duplicates`, to thresholds, null switching one
+    off. `near_bits` is the Hamming distance up to which perceptual hashes join pictures into a
+    group; None joins only tiles of one photograph and exact copies. `allow` is as in
+    `licences.refused`. Raises StageError when the tables do not belong together, a filter is
+    unknown, or nothing is kept.
     """
-    _check_filters(filters)
+    check_filters(filters)
     if [row["id"] for row in sources] != [row["id"] for row in measures]:
         raise StageError("the measures are not those of the sources (other ids); run measure again")
-    labels = group_labels(sources, [row["phash"] for row in measures], near_bits)
+    alike = list(copies(sources, [row["phash"] for row in measures], near_bits))
+    labels = group_labels(sources, alike)
+    reasons = []
+    for source, measured in zip(sources, measures, strict=True):
+        failed = failed_filters({**source, **measured}, filters)
+        reasons.append([*failed, *filter(None, [refused(source, allow)])])
+    if filters.get(DUPLICATES) is not None:
+        spare = superfluous(sources, alike, [not failed for failed in reasons], filters[DUPLICATES])
+        for index, kept_one in spare.items():
+            reasons[index].append(f"{DUPLICATES}: like {sources[kept_one]['id']}")
     catalog = []
-    for source, measured, group in zip(sources, measures, labels, strict=True):
-        reasons = failed_filters(measured, filters)
+    for source, measured, group, failed in zip(sources, measures, labels, reasons, strict=True):
         row = {**source, **measured, "group": group}
-        row["verdict"] = "drop" if reasons else "keep"
-        row["reason"] = ";".join(reasons)
+        row["verdict"] = "drop" if failed else "keep"
+        row["reason"] = ";".join(failed)
         catalog.append({column: row[column] for column in CATALOG_COLUMNS})
     if not any(row["verdict"] == "keep" for row in catalog):
         raise StageError(_nothing_kept(catalog))
     return catalog
-
-
-def failed_filters(measured: Row, filters: Mapping[str, Any]) -> list[str]:
-    """Why a picture is dropped: each filter it fails with its figure; empty when it is kept."""
-    error = measured["error"]
-    if error:
-        return [error if error.startswith("unreadable") else f"unreadable: {error}"]
-    reasons = []
-    if filters.get("brightness") is not None:
-        low, high = filters["brightness"]
-        mean = float(measured["mean_L"]) * 2.55
-        if mean < low:
-            reasons.append(f"brightness: mean L {mean:.1f} below {low:g}")
-        if mean > high:
-            reasons.append(f"brightness: mean L {mean:.1f} above {high:g}")
-    for name in ("chroma_std", "colourfulness"):
-        least, value = filters.get(name), float(measured[name])
-        if least is not None and value < least:
-            reasons.append(f"{name}: {value:.1f} below {least:g}")
-    return reasons
 
 
 def dropped_by(catalog: Sequence[Row]) -> Counter[str]:
@@ -78,13 +67,53 @@ def dropped_by(catalog: Sequence[Row]) -> Counter[str]:
     return Counter(name for reasons in names for name in sorted(reasons))
 
 
-def group_labels(sources: Sequence[Row], hashes: Sequence[str], near_bits: int | None) -> list[str]:
+def superfluous(
+    sources: Sequence[Row], alike: Iterable[tuple[int, int]], passed: Sequence[bool], most: int
+) -> dict[int, int]:
+    """The filter `duplicates`: of each set of near-duplicates only `most` pictures stay.
+
+    Returns the index of each picture to drop with that of the one kept in its stead. `alike` are
+    the index pairs of `copies`; tiles of one photograph are no duplicates by themselves. Those
+    that pass every other filter come first, then the larger ones, then the first listed: a set
+    whose best picture is too dark is still represented.
+    """
+    sets: dict[int, list[int]] = {}
+    for index, first in enumerate(joined(len(sources), alike)):
+        sets.setdefault(first, []).append(index)
+    spare: dict[int, int] = {}
+    for members in sets.values():
+        ranked = sorted(members, key=lambda index: (not passed[index], -_pixels(sources[index])))
+        spare |= {index: ranked[0] for index in ranked[most:]}
+    return spare
+
+
+def group_labels(sources: Sequence[Row], alike: Iterable[tuple[int, int]]) -> list[str]:
     """A group for each picture: those of one photograph, exact copies and near-duplicates share.
 
-    The label is the smallest original_name in the group, with its source in front where another
-    group has the same. An empty hash (a picture too flat to be told by it) joins nothing.
+    `alike` are the index pairs of `copies`. The label is the original_name of the group's first
+    picture, with its source in front where a group listed before has the same. So what is listed
+    later, such as a source added to the end of `data.sources`, changes no label, unless it joins
+    two groups.
     """
-    parent = list(range(len(sources)))
+    first: dict[tuple[str, str], int] = {}
+    same = (
+        (first.setdefault((row["source"], row["original_name"]), index), index)
+        for index, row in enumerate(sources)
+    )
+    labels: dict[int, str] = {}
+    taken = set()
+    roots = joined(len(sources), chain(same, alike))
+    for root in roots:
+        if root not in labels:
+            name, source = sources[root]["original_name"], sources[root]["source"]
+            labels[root] = f"{source}/{name}" if name in taken else name
+            taken.add(labels[root])
+    return [labels[root] for root in roots]
+
+
+def joined(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
+    """For each of `count` things the first of those that `pairs` join it with, also by others."""
+    parent = list(range(count))
 
     def root(index: int) -> int:
         while parent[index] != index:
@@ -92,32 +121,28 @@ def group_labels(sources: Sequence[Row], hashes: Sequence[str], near_bits: int |
             index = parent[index]
         return index
 
-    first: dict[tuple[str, ...], int] = {}
+    for one, other in pairs:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    return [root(index) for index in range(count)]
+
+
+def copies(
+    sources: Sequence[Row], hashes: Sequence[str], near_bits: int | None
+) -> Iterator[tuple[int, int]]:
+    """Index pairs of exact copies and, up to `near_bits` (None: not at all), of near-duplicates.
+
+    An empty hash (a picture too flat to be told by it) is like nothing.
+    """
+    first: dict[str, int] = {}
     for index, row in enumerate(sources):
-        parent[root(index)] = root(
-            first.setdefault(("name", row["source"], row["original_name"]), index)
-        )
-        if row["sha256"]:
-            parent[root(index)] = root(first.setdefault(("copy", row["sha256"]), index))
+        if row["sha256"] and first.setdefault(row["sha256"], index) != index:
+            yield first[row["sha256"]], index
     if near_bits is not None:
         hashed = [index for index, text in enumerate(hashes) if text]
         values = np.array([int(hashes[index], 16) for index in hashed], dtype=np.uint64)
         for one, other in near_pairs(values, near_bits):
-            parent[root(hashed[one])] = root(hashed[other])
-
-    members: dict[int, list[int]] = {}
-    for index in range(len(sources)):
-        members.setdefault(root(index), []).append(index)
-    names = {
-        group: min((sources[index]["original_name"], sources[index]["source"]) for index in rows)
-        for group, rows in members.items()
-    }
-    uses = Counter(name for name, _ in names.values())
-    labels = {
-        group: name if uses[name] == 1 else f"{source}/{name}"
-        for group, (name, source) in names.items()
-    }
-    return [labels[root(index)] for index in range(len(sources))]
+            yield hashed[one], hashed[other]
 
 
 def near_pairs(hashes: NDArray[np.uint64], bits: int) -> Iterator[tuple[int, int]]:
@@ -133,27 +158,14 @@ def near_pairs(hashes: NDArray[np.uint64], bits: int) -> Iterator[tuple[int, int
                 yield start + int(one), start + int(other)
 
 
-def _check_filters(filters: Mapping[str, Any]) -> None:
-    for name, threshold in filters.items():
-        if name not in FILTERS:
-            close = get_close_matches(name, FILTERS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(FILTERS)}"
-            raise StageError(f"data.filters: no filter is called {name}; {hint}")
-        numbers = threshold if name == "brightness" else [threshold]
-        if threshold is None:
-            continue
-        if (
-            not isinstance(numbers, list)
-            or len(numbers) != (2 if name == "brightness" else 1)
-            or not all(isinstance(n, int | float) and not isinstance(n, bool) for n in numbers)
-        ):
-            wanted = "[low, high] or null" if name == "brightness" else "a number or null"
-            raise StageError(f"data.filters: {name} must be {wanted}, not {threshold!r}")
+def _pixels(source: Row) -> int:
+    return int(source["width"]) * int(source["height"])
 
 
 def _nothing_kept(catalog: Sequence[Row]) -> str:
     counts = ", ".join(f"{name} {count}" for name, count in dropped_by(catalog).most_common())
     return (
         f"none of the {len(catalog)} pictures is kept; dropped by: {counts}. "
-        "Widen these thresholds in data.filters (null switches one off) or add photographs"
+        "Widen these thresholds in data.filters (null switches one off; licences are allowed in "
+        "data.licences.allow) or add photographs"
     )

@@ -12,7 +12,9 @@ What becomes of a file:
 - 1-bit, palette and grey pictures become RGB; 16 bits are scaled, never clipped;
 - alpha is flattened on white, as paper would show it;
 - floating-point pictures are taken as sRGB values in 0..1, and refused when they leave it;
-- several pages or frames are refused, never read as channels.
+- several pages or frames are refused, never read as channels;
+- a path such as `ab/ab/ab1.npy#7` names a row of arrays of 8-bit Lab (see `lab_arrays`), which
+  every loader but `open_image` takes.
 """
 
 import os
@@ -26,8 +28,17 @@ import numpy as np
 import pyvips
 from numpy.typing import NDArray
 
-from photochrom.color import LAB_KNEE, LAB_OFFSET, LAB_SLOPE, RGB_TO_XYZ
-from photochrom.runtime import write_bytes
+from photochrom.color import (
+    AB_SCALE,
+    LAB_KNEE,
+    LAB_OFFSET,
+    LAB_SLOPE,
+    RGB_TO_XYZ,
+    lab_to_rgb,
+    rgb_to_lab,
+)
+from photochrom.lab_arrays import ArrayError, decode_lab8, read_row, row_name, row_sha256, row_side
+from photochrom.runtime import sha256_file, write_bytes
 
 MAX_PIXELS = 300_000_000
 
@@ -102,6 +113,9 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> pyvips.Image:
 
 def load_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """Decode a whole picture to sRGB, uint8 (H, W, 3). Raises ImageError."""
+    lab8 = _array_row(path)
+    if lab8 is not None:
+        return _lab_to_rgb8(decode_lab8(lab8))
     return _decode(lambda: _to_srgb(open_image(path, max_pixels), depth=8))
 
 
@@ -111,6 +125,9 @@ def load_square(path: Path, size: int, max_pixels: int = MAX_PIXELS) -> NDArray[
     Shrinks (or enlarges) by Lanczos-3 with its support scaled to the factor, so nothing aliases,
     on the encoded values as training sets usually are made. Raises ImageError.
     """
+    lab8 = _array_row(path)
+    if lab8 is not None:
+        return _lab_to_rgb8(_lab_square(lab8, size))
 
     def square() -> pyvips.Image:
         image = open_image(path, max_pixels)
@@ -120,6 +137,50 @@ def load_square(path: Path, size: int, max_pixels: int = MAX_PIXELS) -> NDArray[
         return image if side == size else image.resize(size / side, kernel="lanczos3")
 
     return _decode(square)
+
+
+def load_lab_square(path: Path, size: int) -> tuple[NDArray[np.floating], str]:
+    """The centred square of a picture as CIE Lab, (size, size, 3), and its `content_sha256`.
+
+    This is what shards are made of. A file goes through `load_square`. A row of arrays, which is
+    Lab already, is resized as it is and never rounded to sRGB on the way; at its own size it comes
+    back exactly. L* is within 0..100, a* and b* within +-AB_SCALE. Raises ImageError or OSError.
+    """
+    lab8 = _array_row(path)
+    if lab8 is None:
+        # Decoded before it is hashed, because the decoder also refuses what would never end.
+        return rgb_to_lab(load_square(path, size)), sha256_file(path)
+    return _lab_square(lab8, size), row_sha256(lab8)
+
+
+def load_rgb_and_lab(path: Path, size: int) -> tuple[NDArray[np.uint8], NDArray[np.floating]]:
+    """`load_square` and `load_lab_square` of a picture that is read once."""
+    lab8 = _array_row(path)
+    if lab8 is None:
+        rgb = load_square(path, size)
+        return rgb, rgb_to_lab(rgb)
+    lab = _lab_square(lab8, size)
+    return _lab_to_rgb8(lab), lab
+
+
+def array_side(path: Path) -> int | None:
+    """The shorter side in pixels of a row of arrays; None for a file. Raises ImageError."""
+    named = row_name(path)
+    if named is None:
+        return None
+    try:
+        return row_side(*named)
+    except ArrayError as error:
+        raise ImageError(error.reason) from error
+
+
+def content_sha256(path: Path) -> str:
+    """Hex SHA-256 of a picture's content: a file's bytes, or the samples of a row of arrays.
+
+    Raises ImageError or OSError when it cannot be read.
+    """
+    lab8 = _array_row(path)
+    return sha256_file(path) if lab8 is None else row_sha256(lab8)
 
 
 def shrink(array: NDArray[np.uint8], short_side: int) -> NDArray[np.uint8]:
@@ -181,6 +242,36 @@ def path_to_text(path: Path) -> str:
 def path_from_text(text: str) -> Path:
     """The path that `path_to_text` wrote."""
     return Path(os.fsdecode(unquote_to_bytes(text)))
+
+
+def _array_row(path: Path) -> NDArray[np.uint8] | None:
+    """The 8-bit Lab (H, W, 3) of a path that names a row of arrays; None for any other."""
+    named = row_name(path)
+    if named is None:
+        return None
+    try:
+        return read_row(*named)
+    except ArrayError as error:
+        raise ImageError(error.reason) from error
+
+
+def _lab_square(lab8: NDArray[np.uint8], size: int) -> NDArray[np.float32]:
+    """The centred square of 8-bit Lab (H, W, 3) in Lab units, resized as Lab."""
+    height, width = lab8.shape[:2]
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    lab = decode_lab8(lab8[top : top + side, left : left + side])
+    if side != size:
+        image = pyvips.Image.new_from_array(lab)
+        lab = _decode(lambda: image.resize(size / side, kernel="lanczos3")).copy()
+    # Lanczos overshoots at edges, and 8 bits can hold colours that sRGB cannot show.
+    np.clip(lab[..., 0], 0, 100, out=lab[..., 0])
+    np.clip(lab[..., 1:], -AB_SCALE, AB_SCALE, out=lab[..., 1:])
+    return lab
+
+
+def _lab_to_rgb8(lab: NDArray[np.floating]) -> NDArray[np.uint8]:
+    return np.rint(lab_to_rgb(lab) * 255).astype(np.uint8)
 
 
 def _open_regular(path: Path) -> int:

@@ -246,11 +246,12 @@ def existing_file(path: Path, made_by: str) -> Path:
 
 
 def progress(
-    items: Iterable[T], total: int, what: str, unit: str = "images", done: int = 0
+    items: Iterable[T], total: int | None, what: str, unit: str = "images", done: int = 0
 ) -> Iterator[T]:
     """Pass `items` through; show a bar on a terminal, else a line each PROGRESS_SECONDS.
 
-    `done` says how many of `total` were finished before (a resumed job).
+    `total` is None where only the end will tell; `done` says how many of it were finished before
+    (a resumed job).
     """
     if sys.stderr.isatty():
         from tqdm import tqdm
@@ -264,6 +265,9 @@ def progress(
         if now - shown >= PROGRESS_SECONDS:
             shown = now
             rate = count / (now - started)
+            if total is None:
+                log.info("%s: %d %s so far, %.1f a second", what, count, unit, rate)
+                continue
             left = max(0, total - done - count) / rate
             log.info(
                 "%s: %d of %d %s, %.1f a second, %s left",

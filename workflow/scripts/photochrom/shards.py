@@ -6,15 +6,14 @@ A shard holds, for N square pictures of one size, what networks see (`photochrom
     ab  int16 (N, size, size, 2)   a*/110 and b*/110, divided by scale_factor
     id  fixed-length ASCII (N)
 
-with the constants and digests as attributes of the file. Storing rounds by at most half a step:
-0.00076 in L* and 0.0017 in a* or b*. Equal inputs give equal bytes: the file format is pinned and
-holds no times. Every chunk carries a Fletcher-32 checksum, the metadata their own, and
-`content_sha256` covers the lot.
+with the constants and digests as attributes of the file; `photochrom.stored` makes the integers.
+Equal inputs give equal bytes: the file format is pinned and holds no times. Every chunk carries a
+Fletcher-32 checksum, the metadata their own, and shards.csv the SHA-256 of each file.
 """
 
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,12 +23,13 @@ from numpy.typing import NDArray
 
 from photochrom.color import AB_SCALE, L_SCALE
 from photochrom.runtime import StageError, atomic_path, existing_file, sha256_file
+from photochrom.stored import SCALE_FACTOR, Stored, to_stored
 from photochrom.tables import SHARDS_COLUMNS, SPLIT_COLUMNS, read_table
 from photochrom.version import __version__
 
 SCHEMA_VERSION = 1
-STORED_MAX = 32767
-SCALE_FACTOR = 1.0 / STORED_MAX
+# Pictures that are handed to HDF5 at a time.
+BATCH = 64
 
 
 @dataclass(frozen=True)
@@ -60,29 +60,50 @@ def write_shard(
     ab: Sequence[NDArray[np.floating]] | NDArray[np.floating],
     rows_digest: str,
 ) -> None:
+    """`write_stored` for L (N, size, size) and ab (N, size, size, 2) normalized, in [-1, 1]."""
+    pictures = ((to_stored(one), to_stored(two)) for one, two in zip(L, ab, strict=True))
+    write_stored(path, ids, L[0].shape[0], pictures, rows_digest)
+
+
+def write_stored(
+    path: Path,
+    ids: Sequence[str],
+    size: int,
+    pictures: Iterable[tuple[Stored, Stored]],
+    rows_digest: str,
+) -> None:
     """Write a shard atomically.
 
-    `L` (N, H, H) and `ab` (N, H, H, 2) are normalized, within [-1, 1]; `rows_digest` is the digest
-    of the catalog rows that the shard was made of.
+    `pictures` gives L (size, size) and ab (size, size, 2) as stored, one for each id; they are
+    taken one by one. `rows_digest` is the digest of the catalog rows that the shard was made of.
     """
-    stored_L = np.stack([_stored(picture) for picture in L])
-    stored_ab = np.stack([_stored(picture) for picture in ab])
+    count = len(ids)
     names = np.array([name.encode("ascii") for name in ids], dtype="S")
     attributes = _constants() | {
         "software_version": __version__,
-        "size": stored_L.shape[1],
+        "size": size,
         "rows_digest": rows_digest,
-        "content_sha256": _content_sha256(ids, stored_L, stored_ab),
     }
-    # Built in memory, so that HDF5 never seeks about in a file that others may see.
+    # One picture a chunk: a damaged chunk is found when its picture is read.
+    options = {"fletcher32": True, "track_times": False}
+    # Built in memory: on a full disk HDF5 crashes, and takes the process with it.
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
         for name, value in sorted(attributes.items()):
             file.attrs[name] = value
-        for name, data in (("L", stored_L), ("ab", stored_ab), ("id", names)):
-            # One picture a chunk: a damaged chunk is found when its picture is read.
-            chunks = (1, *data.shape[1:]) if data.ndim > 1 else data.shape
-            file.create_dataset(name, data=data, chunks=chunks, fletcher32=True, track_times=False)
+        L, ab = (
+            file.create_dataset(name, (count, *shape), "<i2", chunks=(1, *shape), **options)
+            for name, shape in (("L", (size, size)), ("ab", (size, size, 2)))
+        )
+        file.create_dataset("id", data=names, chunks=names.shape, **options)
+        start = 0
+        for batch in _batches(pictures):
+            stop = start + len(batch)
+            L[start:stop] = np.stack([picture[0] for picture in batch])
+            ab[start:stop] = np.stack([picture[1] for picture in batch])
+            start = stop
+    if start != count:
+        raise ValueError(f"{start} pictures for {count} ids")
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
@@ -105,8 +126,14 @@ def read_shard(path: Path) -> Shard:
         if attributes.get(name) != expected:
             found = attributes.get(name, "missing")
             raise _damaged(path, f"{name} is {found}, this version needs {expected}")
-    if attributes.get("content_sha256") != _content_sha256(ids, L, ab):
-        raise _damaged(path, "its content does not match its checksum")
+    size = int(attributes.get("size", 0))
+    if (L.shape, ab.shape, L.dtype.str, ab.dtype.str) != (
+        (len(ids), size, size),
+        (len(ids), size, size, 2),
+        "<i2",
+        "<i2",
+    ):
+        raise _damaged(path, "its datasets are not of the shapes that its attributes state")
     return Shard(ids, L, ab, SCALE_FACTOR)
 
 
@@ -156,11 +183,17 @@ def load_split(
     return TrainingSet(ids, L, ab, SCALE_FACTOR, _content_sha256(ids, L, ab))
 
 
-def _stored(normalized: NDArray[np.floating]) -> NDArray[np.int16]:
-    if np.abs(normalized).max(initial=0.0) > 1.0 + 1e-6:
-        raise ValueError("normalized values must lie within [-1, 1]")
-    stored = np.rint(np.clip(normalized.astype(np.float64), -1, 1) * STORED_MAX)
-    return stored.astype("<i2")
+def _batches(
+    pictures: Iterable[tuple[Stored, Stored]],
+) -> Iterator[list[tuple[Stored, Stored]]]:
+    batch: list[tuple[Stored, Stored]] = []
+    for picture in pictures:
+        batch.append(picture)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
 
 
 def _constants() -> dict[str, float | int]:

@@ -1,7 +1,14 @@
 """The split: which pictures train, which validate, which test.
 
 Decided for whole groups by a keyed hash of the group's label, so that near-duplicates never
-straddle a split and no state is needed; groups may also be assigned by name.
+straddle a split; groups may also be assigned by name.
+
+The first split depends on nothing but the catalog and the settings. Photographs that are added may
+be near-duplicates of old ones and give their group another label. No rule without memory can then
+leave all old pictures in place: of two near-duplicates whose labels hash to different splits, each
+would have to stay if it came first. So the labels of the split before, its column `placed_by`, are
+kept: an old picture moves only when new near-duplicates join groups of different splits, or when
+the settings change, and every move is listed.
 """
 
 import hashlib
@@ -31,30 +38,80 @@ def choose_split(share: float, fractions: Mapping[str, float]) -> str:
     return max(SPLITS, key=lambda name: fractions[name])  # a sum rounded to just under 1
 
 
-def split_of_groups(catalog: Sequence[Row], config: Mapping[str, Any]) -> dict[str, str]:
+def labels_of_groups(
+    catalog: Sequence[Row], config: Mapping[str, Any], before: Sequence[Row] = ()
+) -> dict[str, str]:
+    """The label by which each group of the catalog is placed: its own, or that of an old group.
+
+    `before` are the rows of the split that is replaced. Where groups of different splits were
+    joined, training wins, then validation: what a model may have been trained on never becomes a
+    test picture.
+    """
+    fractions, key = _fractions(config), _key(config)
+    old = {row["id"]: row["placed_by"] for row in before}
+    found: dict[str, set[str]] = {}
+    for row in catalog:
+        labels = found.setdefault(row["group"], set())
+        if row["id"] in old:
+            labels.add(old[row["id"]])
+
+    def rank(label: str) -> tuple[int, str]:
+        return SPLITS.index(choose_split(hash_share(key, label), fractions)), label
+
+    return {group: min(labels or {group}, key=rank) for group, labels in found.items()}
+
+
+def split_of_groups(
+    catalog: Sequence[Row], config: Mapping[str, Any], labels: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The split of each group in the catalog.
 
     `config` is data.split: the fractions `train`, `val` and `test`, the `key` of the hash, and
-    `assign`, null or {group or original_name: split}, which wins over the hash. Raises StageError
-    for a name that is in no picture, or for one group assigned to two splits.
+    `assign`, null or {group or original_name: split}, which wins over the hash. `labels` are those
+    of `labels_of_groups`, without which each group has its own. Raises StageError for a name that
+    is in no picture, or for one group assigned to two splits.
     """
-    fractions = _fractions(config)
+    fractions, key = _fractions(config), _key(config)
     assigned = _assigned_groups(catalog, config.get("assign") or {})
-    key = str(config.get("key", "photochrom"))
+    labels = labels_of_groups(catalog, config) if labels is None else labels
     return {
-        group: assigned.get(group) or choose_split(hash_share(key, group), fractions)
-        for group in dict.fromkeys(row["group"] for row in catalog)
+        group: assigned.get(group) or choose_split(hash_share(key, label), fractions)
+        for group, label in labels.items()
     }
 
 
+def moved_rows(
+    kept: Sequence[Row], splits: Mapping[str, str], before: Sequence[Row]
+) -> list[tuple[str, ...]]:
+    """The rows of moves.csv: kept pictures that lay in another split in the table `before`."""
+    old = {row["id"]: row for row in before}
+    joined: dict[str, dict[str, None]] = {}
+    for picture in kept:
+        if picture["id"] in old:
+            joined.setdefault(picture["group"], {})[old[picture["id"]]["placed_by"]] = None
+    rows: list[tuple[str, ...]] = []
+    for picture in kept:
+        group, was = picture["group"], old.get(picture["id"])
+        if was is not None and was["split"] != splits[group]:
+            groups = ", ".join(joined[group])
+            why = "the settings in data.split changed"
+            if len(joined[group]) > 1:
+                why = f"near-duplicates joined the groups {groups}"
+            cells = (was["split"], splits[group], why)
+            rows.append((picture["id"], picture["original_name"], group, *cells))
+    return rows
+
+
 def split_rows(
-    shards: Sequence[Row], kept: Sequence[Row], splits: Mapping[str, str]
-) -> list[tuple[str, str, int, str, int, str]]:
+    shards: Sequence[Row],
+    kept: Sequence[Row],
+    splits: Mapping[str, str],
+    labels: Mapping[str, str],
+) -> list[tuple[str, str, int, str, int, str, str]]:
     """The rows of split.csv: where each kept picture lies and which split it belongs to.
 
     `shards` are the rows of shards.csv, `kept` the catalog's kept rows, which the shards hold in
-    that order. Every picture is of part 1. Raises StageError when the two do not belong together
-    or a split would be empty.
+    that order. Raises StageError when the two do not belong together or a split would be empty.
     """
     places = [(shard["shard"], row) for shard in shards for row in range(int(shard["rows"]))]
     if len(places) != len(kept):
@@ -63,10 +120,18 @@ def split_rows(
             "run normalize again"
         )
     rows = [
-        (picture["id"], shard, row, picture["group"], 1, splits[picture["group"]])
+        (
+            picture["id"],
+            shard,
+            row,
+            picture["group"],
+            int(picture["part"]),
+            splits[picture["group"]],
+            labels[picture["group"]],
+        )
         for (shard, row), picture in zip(places, kept, strict=True)
     ]
-    empty = [name for name in SPLITS if name not in {row[-1] for row in rows}]
+    empty = [name for name in SPLITS if name not in {row[5] for row in rows}]
     if empty:
         groups = list(dict.fromkeys(picture["group"] for picture in kept))
         raise StageError(
@@ -76,6 +141,10 @@ def split_rows(
             f"assign: {{{groups[0]}: {empty[0]}}}"
         )
     return rows
+
+
+def _key(config: Mapping[str, Any]) -> str:
+    return str(config.get("key", "photochrom"))
 
 
 def _fractions(config: Mapping[str, Any]) -> dict[str, float]:

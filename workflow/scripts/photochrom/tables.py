@@ -22,10 +22,20 @@ SOURCES_COLUMNS = (
     "licence",
     "attribution",
     "error",
+    "part",  # the phase portion that its source names, else 1
 )
-MEASURES_COLUMNS = ("id", "mean_L", "chroma_std", "colourfulness", "phash", "error")
+MEASURES_COLUMNS = (
+    "id",
+    "mean_L",
+    "chroma_std",
+    "colourfulness",
+    "max_ab",
+    "tint_deviation",
+    "phash",
+    "error",
+)
 CATALOG_COLUMNS = (
-    *SOURCES_COLUMNS[:-1],
+    *(column for column in SOURCES_COLUMNS if column != "error"),
     *MEASURES_COLUMNS[1:-1],
     "group",
     "verdict",  # keep or drop
@@ -33,6 +43,9 @@ CATALOG_COLUMNS = (
 )
 SHARDS_COLUMNS = ("shard", "path", "rows", "sha256", "size")
 SPLIT_COLUMNS = ("id", "shard", "row", "group", "part", "split")
+# What split.py writes: also the label whose hash placed the group, kept when photographs are added.
+PLACED_COLUMNS = (*SPLIT_COLUMNS, "placed_by")
+MOVES_COLUMNS = ("id", "original_name", "group", "before", "after", "why")
 
 
 def read_table(path: Path, columns: Sequence[str], made_by: str) -> list[Row]:

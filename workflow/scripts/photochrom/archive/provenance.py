@@ -39,6 +39,7 @@ CODE = (
     "color.py",
     "images.py",
     "inference.py",
+    "lab_arrays.py",
     "models/__init__.py",
     "models/base.py",
     "models/unet.py",

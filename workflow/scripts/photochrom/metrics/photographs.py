@@ -7,8 +7,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom.images import ImageError, load_square, path_from_text, path_to_text
-from photochrom.runtime import StageError, log, sha256_file, sha256_text
+from photochrom.images import (
+    ImageError,
+    content_sha256,
+    load_square,
+    path_from_text,
+    path_to_text,
+)
+from photochrom.runtime import StageError, log, sha256_text
 from photochrom.tables import SPLIT_COLUMNS, read_table
 
 # Photographs that messages name, where many are missing.
@@ -55,7 +61,7 @@ def load_original(photograph: Photograph, size: int) -> NDArray[np.uint8]:
     """
     # Decoded before it is hashed, because the decoder also refuses what would never end, a pipe.
     square = load_square(photograph.path, size)
-    if sha256_file(photograph.path) != photograph.sha256:
+    if content_sha256(photograph.path) != photograph.sha256:
         raise ImageError("its content changed since it was catalogued")
     return square
 

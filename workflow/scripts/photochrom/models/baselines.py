@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from photochrom.color import AB_SCALE, denormalize, normalize
 from photochrom.runtime import StageError, sha256_file, sha256_text
-from photochrom.shards import SCALE_FACTOR, STORED_MAX, read_shard
+from photochrom.shards import read_shard
+from photochrom.stored import SCALE_FACTOR, STORED_MAX
 from photochrom.tables import SHARDS_COLUMNS, SPLIT_COLUMNS, read_table
 
 Lab = NDArray[np.floating[Any]]

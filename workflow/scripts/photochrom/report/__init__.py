@@ -18,11 +18,11 @@ from photochrom.pages import render
 from photochrom.report.archives import archive_section
 from photochrom.report.comparison import summary
 from photochrom.report.data import data_section
-from photochrom.report.inputs import Log, Row, read_row
+from photochrom.report.inputs import Log, Row, read_audit, read_row
 from photochrom.report.results import measures_section, pictures_section
 from photochrom.report.training import training_section
 from photochrom.runtime import sha256_file, write_text
-from photochrom.tables import read_table
+from photochrom.tables import MOVES_COLUMNS, read_table
 from photochrom.version import __version__
 
 PACKAGES = ("torch", "numpy", "scikit-image", "pyvips", "pandas", "matplotlib", "snakemake")
@@ -40,15 +40,19 @@ def build_report(
     settings: Mapping[str, Any],
     archives: Sequence[Path],
     out: Path,
+    audit: Path | None = None,
+    moves: Path | None = None,
 ) -> None:
     """Write the report to `out`; equal inputs give equal bytes.
 
     Beside each metrics file ROW.json lie ROW.per_image.csv and the folder ROW.pictures; an archive
-    is named by its status.csv. StageError when a named file is missing or no file of its kind.
+    is named by its status.csv; `audit` and `moves` may be left out. StageError when a named
+    file is missing or no file of its kind.
     """
     photographs = read_table(catalog, CATALOG_COLUMNS, "filter.py")
     places = read_table(split, ["id", "group", "split"], "split.py")
     statuses = [read_table(path, STATUS_COLUMNS, "gather.py") for path in archives]
+    moved = read_table(moves, MOVES_COLUMNS, "split.py") if moves else []
     rows = [read_row(path) for path in metrics]
     protocols = list(dict.fromkeys(figure.protocol for row in rows for figure in row.figures))
     first = protocols[0] if protocols else ""
@@ -56,7 +60,9 @@ def build_report(
         "report.html.j2",
         title=title,
         summary=summary(rows, first),
-        data=data_section(photographs, places, filters),
+        data=data_section(
+            photographs, places, filters, read_audit(audit) if audit else None, moved
+        ),
         training=training_section(logs),
         measures=[measures_section(rows, protocol) for protocol in protocols],
         missing={row.name: row.missing for row in rows if row.missing},
@@ -66,7 +72,9 @@ def build_report(
             for path, status in zip(archives, statuses, strict=True)
         ],
         made_from=[
-            (path.name, sha256_file(path)) for path in (catalog, split, *metrics, *archives)
+            (path.name, sha256_file(path))
+            for path in (catalog, split, audit, moves, *metrics, *archives)
+            if path is not None
         ],
         models=model_digests(rows),
         versions=versions(),

@@ -120,6 +120,17 @@ def read_log(name: str, path: Path) -> Log:
     return Log(experiment, phase, records)
 
 
+def read_audit(path: Path) -> dict[str, Any]:
+    """The content of an audit.json."""
+    try:
+        content = json.loads(existing_file(path, "audit.py").read_text(encoding="utf-8"))
+        if not {"bits", "comparisons", "unusable"} <= content.keys():
+            raise ValueError("keys are missing")
+    except (ValueError, AttributeError) as error:
+        raise StageError(f"{path} is not an audit of audit.py ({error}); make it again") from error
+    return dict(content)
+
+
 def parsed(text: str | None) -> float | None:
     """The finite number that a cell of a table holds, if it holds one."""
     try:

@@ -1,18 +1,24 @@
 """Where photographs come from: one module per kind, each with the same `list_images`."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from photochrom.runtime import StageError
-from photochrom.sources import builtin, folder
-from photochrom.sources.record import SourceImage
+from photochrom.sources import builtin, folder, kaggle, urls
+from photochrom.sources.record import SourceImage, fault_kind
 
-__all__ = ["KINDS", "SourceImage", "list_all"]
+__all__ = ["KINDS", "SourceImage", "faults_by_source", "list_all"]
 
-KINDS = {"builtin": builtin.list_images, "folder": folder.list_images}
+KINDS = {
+    "builtin": builtin.list_images,
+    "folder": folder.list_images,
+    "kaggle": kaggle.list_images,
+    "urls": urls.list_images,
+}
 
 
 def list_all(sources: Sequence[dict[str, Any]], images_dir: Path) -> Iterator[SourceImage]:
@@ -28,6 +34,15 @@ def list_all(sources: Sequence[dict[str, Any]], images_dir: Path) -> Iterator[So
             if taken[image.id] > 1:
                 image = dataclasses.replace(image, id=f"{image.id}-{taken[image.id]}")
             yield image
+
+
+def faults_by_source(images: Iterable[SourceImage]) -> dict[str, Counter[str]]:
+    """How many files of each source cannot be used, by kind of fault."""
+    faults: dict[str, Counter[str]] = {}
+    for image in images:
+        if image.error:
+            faults.setdefault(image.source, Counter())[fault_kind(image.error)] += 1
+    return faults
 
 
 def _lister(source: Any) -> Any:

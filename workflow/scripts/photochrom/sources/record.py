@@ -1,5 +1,7 @@
 """The record that every source gives for a photograph, and how one is made from a file."""
 
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,8 @@ class SourceImage:
 
     `path` is as `images.path_to_text` writes it, relative to the working directory for files
     below it, else absolute; `original_name` names the photograph that the picture is a part of;
-    `error` is empty, or why the file cannot be used (its width and height are then 0).
+    `error` is empty, or why the file cannot be used (its width and height are then 0); `part` is
+    the portion of a set made to be trained on in phases.
     """
 
     id: str
@@ -26,6 +29,7 @@ class SourceImage:
     licence: str
     attribution: str
     error: str
+    part: int = 1
 
 
 def describe(
@@ -35,23 +39,25 @@ def describe(
     id: str | None = None,
     licence: str = "",
     attribution: str = "",
+    sha256: str = "",
 ) -> SourceImage:
-    """Hash a file and read its header; without `id`, the first 16 digits of its sha256.
+    """Read a file's header, and hash it unless its `sha256` is given.
 
-    A file that cannot even be read is named by its path instead.
+    Without `id`, the first 16 digits of the sha256 are the id; a file that cannot even be read is
+    named by its path instead.
     """
-    sha256, error, width, height = "", "", 0, 0
+    error, width, height = "", 0, 0
     try:
         image = open_image(path)
         width, height = image.width, image.height
     except ImageError as fault:
         error = fault.reason
-    if path.is_file():  # anything else, such as a pipe, might be read for ever
+    if not sha256 and os.path.isfile(path):  # anything else, such as a pipe, might be read for ever
         try:
             sha256 = sha256_file(path)
         except OSError as fault:
             error = error or f"unreadable: {(fault.strerror or str(fault)).lower()}"
-    written = path_to_text(_below_working_directory(path))
+    written = path_to_text(below_working_directory(path))
     return SourceImage(
         id=id or (sha256[:16] if sha256 else f"unread-{sha256_text(written)[:16]}"),
         path=written,
@@ -66,7 +72,36 @@ def describe(
     )
 
 
-def _below_working_directory(path: Path) -> Path:
+def unusable(
+    place: str,
+    source: str,
+    original_name: str,
+    error: str,
+    sha256: str = "",
+    licence: str = "",
+    attribution: str = "",
+) -> SourceImage:
+    """The row of what never became a file: `place` says where it is (an address, a member)."""
+    return SourceImage(
+        id=sha256[:16] or f"unread-{sha256_text(place)[:16]}",
+        path=place,
+        sha256=sha256,
+        width=0,
+        height=0,
+        source=source,
+        original_name=original_name,
+        licence=licence,
+        attribution=attribution,
+        error=error,
+    )
+
+
+def fault_kind(error: str) -> str:
+    """What faults of one kind have in common: figures and names stand behind : ; or (."""
+    return re.split(r"[:;(]", error)[0].strip()
+
+
+def below_working_directory(path: Path) -> Path:
     """`path` relative to the working directory where it lies below, else absolute."""
     here = Path.cwd()
     absolute = path.resolve() if ".." in path.parts else path.absolute()

@@ -1,0 +1,80 @@
+"""Tables that people write: manifests beside photographs, and lists of addresses."""
+
+import csv
+import dataclasses
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from photochrom.runtime import StageError, log
+from photochrom.sources.record import SourceImage
+from photochrom.tables import Row
+
+
+def read_list(path: Path, needed: Sequence[str], optional: Sequence[str]) -> list[Row]:
+    """The rows of a UTF-8 table with a header: tabs where the name ends in .tsv, else commas.
+
+    Each row has the columns `needed` and `optional` (missing ones empty) without blanks around,
+    and under `line` the number of its last line in the file; other columns are left out. Raises
+    StageError when the file cannot be read or lacks a needed column.
+    """
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    rows: list[Row] = []
+    try:
+        # Spreadsheets put a byte-order mark in front.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+            header = [name.strip() for name in reader.fieldnames or []]
+            reader.fieldnames = header
+            for name in needed:
+                if name not in header:
+                    raise StageError(f"{path} lacks the column {name}{_hint(name, header)}")
+            for found in reader:
+                row = {name: (found.get(name) or "").strip() for name in (*needed, *optional)}
+                rows.append({**row, "line": str(reader.line_num)})
+    except OSError as error:
+        raise StageError(f"cannot read {path}: {error.strerror}; check the path") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise StageError(f"{path} is not a UTF-8 CSV or TSV table: {error}; mend it") from error
+    return rows
+
+
+def credited(images: Iterator[SourceImage], manifest: Path) -> Iterator[SourceImage]:
+    """Pictures with the licence and attribution that a manifest states for their names.
+
+    The manifest has the columns file (a picture's `original_name`), licence and attribution;
+    where it also has sha256, a picture whose content differs cannot be used. Photographs that the
+    manifest does not name keep no licence, and the log says how many.
+    """
+    stated = _read_manifest(manifest)
+    unnamed = 0
+    for image in images:
+        row = stated.get(image.original_name)
+        if row is None:
+            unnamed += not image.error
+            yield image
+            continue
+        image = dataclasses.replace(image, licence=row["licence"], attribution=row["attribution"])
+        expected = row["sha256"].lower()
+        if expected and not image.error and image.sha256 != expected:
+            error = f"differs from its sha256 in {manifest.name}: damaged or replaced"
+            image = dataclasses.replace(image, width=0, height=0, error=error)
+        yield image
+    if unnamed:
+        log.warning("%s does not name %d of the pictures; no licence is known", manifest, unnamed)
+
+
+def _read_manifest(path: Path) -> dict[str, Row]:
+    stated: dict[str, Row] = {}
+    for row in read_list(path, ("file", "licence", "attribution"), ("sha256",)):
+        line, name = row.pop("line"), row["file"]
+        if stated.setdefault(name, row) != row:
+            raise StageError(f"{path}: line {line} contradicts what it said of {name}; mend it")
+    return stated
+
+
+def _hint(name: str, header: Sequence[str]) -> str:
+    close = get_close_matches(name, header, n=1)
+    if close:
+        return f"; rename its column {close[0]}"
+    return f"; it has {', '.join(header)}" if any(header) else "; it is empty"
