@@ -12,7 +12,7 @@ import fake_results
 import report
 from fake_results import HOSTILE, Results
 from html_page import Page
-from photochrom.report.data import credits, drop_reasons, histograms, split_counts
+from photochrom.report.data import credits, drop_reasons, histograms, offered, split_counts
 from photochrom.report.inputs import read_log, read_row
 from photochrom.report.training import phase_starts, training_section
 from photochrom.runtime import StageError, csv_text, write_json, write_text
@@ -308,6 +308,21 @@ def test_each_failing_filter_of_a_picture_is_counted() -> None:
     ]
     assert [len(one.sheet) for one in found] == [0, 0, 0, 0]  # there are no such files
     assert found[3].unseen[0].startswith("n2: ")
+
+
+def test_each_source_says_what_failed_there_and_why() -> None:
+    rows = [
+        {"source": "a", "verdict": "keep", "reason": ""},
+        {"source": "a", "verdict": "drop", "reason": "toned: 1.0 Lab units from one tint"},
+        {"source": "a", "verdict": "drop", "reason": "unreadable: too large: 400 MP"},
+        {"source": "a", "verdict": "drop", "reason": "unreadable: too large: 900 MP;licence: x"},
+        {"source": "a", "verdict": "drop", "reason": "unreadable: truncated or damaged"},
+        {"source": "b", "verdict": "keep", "reason": ""},
+    ]
+    assert [list(source.values()) for source in offered(rows)] == [
+        ["a", 5, 2, 1, "too large 2, truncated or damaged 1"],
+        ["b", 1, 1, 1, ""],
+    ]
 
 
 def test_brightness_is_drawn_on_the_scale_of_its_filter() -> None:

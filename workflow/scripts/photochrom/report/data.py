@@ -1,15 +1,18 @@
 """The report's section on the data: what was kept and dropped, whose it is, how it was split, and
 whether the parts share pictures."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from photochrom.filters import UNREADABLE
 from photochrom.images import ImageError, load_square, path_from_text
 from photochrom.metrics.photographs import Photograph, choose_pictures
 from photochrom.pages import data_uri
 from photochrom.report.inputs import Table, parsed
 from photochrom.report.plots import histogram
+from photochrom.sources.record import fault_kind
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
 
@@ -138,14 +141,24 @@ def limit_words(threshold: Any) -> str:
 
 
 def offered(catalog: Table) -> list[dict[str, Any]]:
-    """Per source: files offered, pictures among them, and pictures kept."""
+    """Per source: files offered, pictures among them, pictures kept, and the faults of the rest."""
     counts: dict[str, dict[str, Any]] = {}
+    faults: dict[str, Counter[str]] = {}
     for one in catalog:
         source = one.get("source", "")
         count = counts.setdefault(source, {"source": source, "files": 0, "usable": 0, "kept": 0})
+        faults.setdefault(source, Counter())
         count["files"] += 1
-        count["usable"] += not one["reason"].startswith("unreadable")
         count["kept"] += one["verdict"] == "keep"
+        if one["reason"].startswith(UNREADABLE):
+            reason = one["reason"].split(";")[0].removeprefix(f"{UNREADABLE}: ")
+            faults[source][fault_kind(reason)] += 1
+        else:
+            count["usable"] += 1
+    for source, count in counts.items():
+        count["faults"] = ", ".join(
+            f"{fault} {number:,}" for fault, number in faults[source].most_common()
+        )
     return list(counts.values())
 
 
