@@ -69,9 +69,7 @@ def main() -> int:
         either = sum(any(FILTERS[judge](row, limits[judge]) for judge in JUDGES) for row in rows)
         deviations = np.array([each.tint_deviation for each in found])
         spread = ", ".join(f"{value:.1f}" for value in np.percentile(deviations, [0, 1, 50, 100]))
-        print(
-            f"{name}: either drops {either}; deviation from one tint (min, 1 %, median, max) {spread}"
-        )
+        print(f"{name}: either drops {either}; min, 1 %, median, max of the deviation: {spread}")
     return 0
 
 

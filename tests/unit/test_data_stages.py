@@ -117,6 +117,25 @@ def test_from_a_folder_to_a_training_set(photos: Path) -> None:
     np.testing.assert_allclose(ab.transpose(1, 2, 0), expected[..., 1:], atol=0.03)
 
 
+def test_a_split_before_that_is_no_table_is_told_and_replaced(
+    photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_to_catalog()
+    for index in range(2):
+        run_shard(index, f"shards/shard-0000{index}.h5")
+    files = ["shards/shard-00000.h5", "shards/shard-00001.h5"]
+    normalize.main(["index", "--shards", *files, "--out", "shards.csv"])
+    arguments = options(shards="shards.csv", catalog="catalog.csv", split=SPLIT, out="split.csv")
+    split.main(arguments)
+    assert "placed anew" not in capsys.readouterr().err
+    whole = Path("split.csv").read_bytes()
+    Path("split.csv").write_bytes(whole[: len(whole) // 2])
+    split.main(arguments)
+    told = capsys.readouterr().err
+    assert "placed anew, because of the split before: split.csv is not a usable table" in told
+    assert Path("split.csv").read_bytes() == whole
+
+
 def test_equal_inputs_give_equal_bytes(photos: Path) -> None:
     run_to_catalog()
     run_shard(0, "a.h5")

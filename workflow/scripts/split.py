@@ -80,14 +80,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read_before(named: Path | None, replaced: Path) -> "list[Row]":
-    """The rows of the split before: the one named, or the usable one to be replaced, if any."""
+    """The rows of the split before: the one named, else the one to be replaced, if it is usable."""
     from photochrom.tables import PLACED_COLUMNS, read_table
 
     if named:
         return read_table(named, PLACED_COLUMNS, "split.py")
+    if not replaced.exists():
+        return []
     try:
         return read_table(replaced, PLACED_COLUMNS, "split.py")
-    except StageError:
+    except StageError as error:
+        log.warning("all pictures are placed anew, because of the split before: %s", error)
         return []
 
 
