@@ -1,6 +1,7 @@
 """The training stage as it is run: files in, files out, killed and continued."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -117,7 +118,9 @@ def test_kill_9_and_the_same_command_again(room: Path) -> None:
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     assert not (room / "killed" / "model.safetensors").exists()
-    again = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=True)
+    # From elsewhere, as `snakemake --directory` would: the script by a way round, the same key.
+    command[1] = os.path.relpath(SCRIPT, room)
+    again = subprocess.run(command, cwd=room, stderr=subprocess.PIPE, text=True, check=True)
     assert re.search(r"gan: continuing from step \d+ of 120", again.stderr)
     train.main(arguments(room, "gan", "whole"))
     models = [(room / to / "model.safetensors").read_bytes() for to in ("killed", "whole")]

@@ -147,8 +147,11 @@ def source_digests() -> dict[str, str]:
     modules: list[Any] = [
         module for name, module in sys.modules.items() if name.split(".")[0] == "photochrom"
     ]
-    files = {Path(__file__)} | {Path(module.__file__) for module in modules if module.__file__}
-    root = Path(__file__).parent
+    # Resolved, because a script that is named by a way round (../x/train.py) keeps that name, and
+    # its modules do not.
+    names = [__file__, *(module.__file__ for module in modules if module.__file__)]
+    files = {Path(name).resolve() for name in names}
+    root = Path(__file__).resolve().parent
     return {str(file.relative_to(root)): sha256_file(file) for file in sorted(files)}
 
 
