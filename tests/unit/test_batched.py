@@ -1,0 +1,66 @@
+"""The batched figures beside those of one picture."""
+
+import numpy as np
+import pytest
+import torch
+from skimage.color import deltaE_ciede2000
+
+from photochrom import color
+from photochrom.metrics import batched
+from photochrom.metrics.colour import auc_scores, balanced_auc
+
+
+def pictures(seed: int) -> np.ndarray:
+    """Lab (N,H,W,3) of random sRGB, with grey and equal pixels among them."""
+    rgb = np.random.default_rng(seed).integers(0, 256, (5, 12, 9, 3), dtype=np.uint8)
+    rgb[0] = 128
+    rgb[1, :6] = rgb[1, :6, :, :1]
+    return color.rgb_to_lab(rgb)
+
+
+def channels_first(array: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.moveaxis(array, -1, 1).astype(np.float32))
+
+
+def test_ciede2000_is_scikit_images() -> None:
+    truth, lab = pictures(1), pictures(2)
+    lab[3] = truth[3]
+    found = batched.ciede2000(channels_first(truth), channels_first(lab))
+    expected = deltaE_ciede2000(truth, lab).mean(axis=(1, 2))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert found[3] == 0
+
+
+# Sharma, Wu and Dalal 2005, table 1: pairs 1, 4, 9, 14, 17, 19, 24 and 34.
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
+        ((50, -1.3802, -84.2814), (50, 0, -82.7485), 1.0),
+        ((50, 2.49, -0.001), (50, -2.49, 0.0009), 7.1792),
+        ((50, -0.001, 2.49), (50, 0.0011, -2.49), 4.7461),
+        ((50, 2.5, 0), (73, 25, -18), 27.1492),
+        ((50, 2.5, 0), (56, -27, -3), 31.9030),
+        ((50, 2.5, 0), (50, 3.2592, 0.335), 1.0),
+        ((2.0776, 0.0795, -1.135), (0.9033, -0.0636, -0.5514), 0.9082),
+    ],
+)
+def test_sharmas_pairs(one: tuple[float, ...], other: tuple[float, ...], expected: float) -> None:
+    lab = [torch.tensor(each, dtype=torch.float64).reshape(1, 3, 1, 1) for each in (one, other)]
+    assert batched.ciede2000(*lab).item() == pytest.approx(expected, abs=6e-5)
+
+
+def test_auc_is_that_of_the_report() -> None:
+    truth, lab = pictures(3)[..., 1:], pictures(4)[..., 1:]
+    plain, balanced = batched.auc(channels_first(truth), channels_first(lab))
+    for index in range(len(truth)):
+        scores = auc_scores(truth[index], lab[index])
+        assert plain[index].item() == pytest.approx(100 * scores.mean(), abs=0.02)
+        assert balanced[index].item() == pytest.approx(
+            100 * balanced_auc(truth[index], scores), abs=0.05
+        )
+
+
+def test_the_truth_scores_all() -> None:
+    truth = channels_first(pictures(5)[..., 1:])
+    assert all(figure.tolist() == [100.0] * 5 for figure in batched.auc(truth, truth))
