@@ -4,6 +4,7 @@ Each look leaves a row, look-000000120.png, beside the checkpoints, so that a ph
 and goes on has them all; at the end the rows become one picture, between the greys and the truth.
 """
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,15 +26,11 @@ Pictures = NDArray[np.uint8]
 
 def save_row(folder: Path, step: int, pictures: Pictures) -> None:
     """Keep the pictures (N,H,W,3), sRGB, as the row of `step`."""
-    from photochrom.images import png_bytes
-
-    write_bytes(folder / f"look-{step:09d}.png", png_bytes(_side_by_side(pictures)))
+    write_bytes(folder / f"look-{step:09d}.png", _encoded(_side_by_side(pictures), "PNG"))
 
 
 def strip(folder: Path, grey: Pictures, truth: Pictures) -> bytes:
     """The strip as JPEG: the greys, at most ROWS of the rows in `folder`, and the truth."""
-    from photochrom.images import jpeg_bytes
-
     paths = sorted(folder.glob("look-*.png"))
     chosen = sorted({round(at) for at in np.linspace(0, len(paths) - 1, min(ROWS, len(paths)))})
     rows = [("grey", _side_by_side(grey))]
@@ -41,7 +38,14 @@ def strip(folder: Path, grey: Pictures, truth: Pictures) -> bytes:
         with Image.open(path) as image:
             rows.append((f"step {int(path.stem[5:]):,}", np.asarray(image)))
     rows.append(("truth", _side_by_side(truth)))
-    return jpeg_bytes(_below_each_other(rows))
+    return _encoded(_below_each_other(rows), "JPEG", quality=88, subsampling=0)
+
+
+def _encoded(picture: Pictures, kind: str, **options: int) -> bytes:
+    """By Pillow, because training runs on machines that have no libvips."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, kind, **options)
+    return buffer.getvalue()
 
 
 def _side_by_side(pictures: Pictures) -> Pictures:
