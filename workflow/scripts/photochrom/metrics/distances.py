@@ -45,4 +45,6 @@ def _root(rows: Features) -> NDArray[np.float64]:
     """R (at most min(N, F) rows) with RᵀR the sample covariance of `rows`."""
     centred = np.asarray(rows, np.float64)
     centred = (centred - centred.mean(axis=0)) / np.sqrt(len(rows) - 1)
-    return np.linalg.qr(centred, mode="r") if len(rows) > centred.shape[1] else centred
+    if len(rows) <= centred.shape[1]:
+        return centred
+    return np.asarray(np.linalg.qr(centred, mode="r"), np.float64)
