@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 from config_help import ConfigError, complete
-from photochrom.models import build
+from photochrom.losses import NAMES
+from photochrom.models import NETWORKS, build
 from photochrom.models.patchgan import PatchGAN
 from photochrom.recipes import parse_recipe, read_recipe, recipe_sha256
 from photochrom.runtime import StageError
@@ -85,6 +87,7 @@ def test_its_digest_is_about_what_it_says(tmp_path: Path) -> None:
         ("phase.losses", {}, "losses is empty"),
         ("phase.losses", {"l3": 1}, "no loss is called 'l3'"),
         ("phase.losses", {"l1": 1}, "give both or neither"),
+        ("phase.losses", {"gan": 1, "gan-hinge": 1}, "has gan and gan-hinge"),
         ("phase.discriminator", None, "give both or neither"),
         ("phase.discriminator.width", 0, "discriminator: width is 0"),
     ],
@@ -114,6 +117,38 @@ def test_the_schema_completes_the_least_experiment_to_a_recipe() -> None:
     phase = parse_recipe(recipe).phase
     assert (phase.losses, phase.parts, phase.discriminator) == ({"l1": 100}, None, None)
     assert phase.size % build(recipe["network"]).multiple == 0
+
+
+def test_the_schema_names_every_network_and_loss_with_options_that_work() -> None:
+    network = SCHEMA["properties"]["network"]
+    assert network["properties"]["name"]["enum"] == sorted(NETWORKS)
+    losses = SCHEMA["properties"]["phases"]["items"]["properties"]["losses"]["properties"]
+    assert sorted(losses) == sorted(NAMES)
+    phases = [{"name": "only", "epochs": 3}]
+    for name in NETWORKS:
+        whole = complete({"network": {"name": name}, "phases": phases}, SCHEMA, "mine")
+        assert whole == complete(whole, SCHEMA, "mine")
+        with torch.device("meta"):
+            build(whole["network"])
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        ({"name": "umet"}, "network.name is umet; did you mean unet?"),
+        (
+            {"name": "fusion", "encoder": "a"},
+            "unknown key encoder in network; allowed are name, wi",
+        ),
+        ({"name": "zhang16", "temperature": 2}, "network.temperature must be at most 1"),
+        ({"temperature": 1}, "unknown key temperature in network"),
+        ([], "network must be a group of keys"),
+    ],
+)
+def test_each_network_has_its_own_options(network: Any, says: str) -> None:
+    with pytest.raises(ConfigError) as fault:
+        complete({"network": network, "phases": [{"name": "p", "epochs": 1}]}, SCHEMA, "mine")
+    assert str(fault.value).startswith(f"mine: {says}")
 
 
 @pytest.mark.parametrize(

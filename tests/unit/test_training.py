@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from photochrom import checkpoints, training
+from photochrom.losses import GAN_LOSSES
 from photochrom.models import build, weights_sha256
 from photochrom.recipes import Augment, Discriminator, Optimizer, Phase, Recipe
 from photochrom.runtime import EXIT_TERMINATED, StageError, Terminated, log, run_stage
@@ -323,6 +324,60 @@ def test_the_impossible_is_refused_before_training(
     assert not (tmp_path / "resume").exists()
 
 
+CHOOSING = {"name": "zhang16", "width": 2, "neighbours": 5, "temperature": 0.38}
+
+
+@pytest.mark.parametrize(
+    ("network", "weights", "critic"),
+    [
+        (CHOOSING, {"rebalanced-ce": 1.0}, None),
+        (CHOOSING, {"rebalanced-ce": 1.0, "smooth_l1": 5.0, "gan-lsgan": 0.1}, "patchgan-seed"),
+        (NETWORK, {"l1": 10.0, "colourfulness-gap": 1.0, "gan-hinge": 1.0}, "patchgan"),
+    ],
+)
+def test_every_kind_of_loss_trains_and_resumes_exactly(
+    network: dict[str, Any], weights: dict[str, float], critic: str | None,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    discriminator = None if critic is None else Discriminator(critic, 8, 1, 0.001, (0.5, 0.9))
+    phase = replace(GAN, losses=weights, discriminator=discriminator, epochs=4, evaluate_every=99)
+    recipe = replace(RECIPE, network=network, phase=phase)
+    whole, records = train(tmp_path / "whole", recipe=recipe)
+    assert records[1].keys() >= {*weights, "l1"} | ({"d"} if critic else set())
+    with monkeypatch.context() as patch:
+        at_step(patch, 7, kill)
+        with pytest.raises(Killed):
+            train(tmp_path / "killed", every=0, recipe=recipe)
+    assert train(tmp_path / "killed", recipe=recipe)[0] == whole
+
+
+def test_perceptual_losses_are_built_once_and_never_saved() -> None:
+    recipe = replace(RECIPE, phase=replace(GAN, losses={"perceptual": 1.0}, discriminator=None))
+    state = training.start(recipe, build(NETWORK), CPU)
+    before = weights_sha256(state.perceptual["perceptual"].state_dict())
+    values = training.update(
+        state, recipe.phase, torch.zeros(2, 1, 32, 32), torch.rand(2, 2, 32, 32) * 0.4
+    )
+    assert training.loss_names(recipe.phase) == ["perceptual", "l1"]
+    assert (values > 0).all()
+    assert weights_sha256(state.perceptual["perceptual"].state_dict()) == before
+    assert "perceptual" not in training.pack(state, CPU)
+
+
+def test_a_loss_on_bins_needs_a_network_that_has_them(tmp_path: Path) -> None:
+    phase = replace(GAN, losses={"rebalanced-ce": 1.0}, discriminator=None)
+    with pytest.raises(StageError, match="needs a network that chooses among colour bins"):
+        train(tmp_path / "resume", recipe=replace(RECIPE, phase=phase))
+    assert not (tmp_path / "resume").exists()
+
+
+def test_batch_normalization_of_one_value_is_refused(tmp_path: Path) -> None:
+    phase = replace(GAN, batch=1, losses={"l1": 1.0}, discriminator=None)
+    with pytest.raises(StageError, match="raise batch to 2 or more"):
+        train(tmp_path / "resume", recipe=replace(RECIPE, network=CHOOSING, phase=phase))
+    train(tmp_path / "resume", recipe=replace(RECIPE, phase=replace(phase, epochs=1)))
+
+
 def test_an_empty_validation_split_is_refused() -> None:
     state = training.start(RECIPE, build(NETWORK), CPU)
     with pytest.raises(StageError, match="the validation split is empty"):
@@ -357,5 +412,5 @@ def test_the_discriminator_learns_and_the_network_learns_from_it(tmp_path: Path)
     assert before[1] != after[1]
     assert losses.shape == (3,)
     assert training.loss_names(phase) == ["gan", "l1", "d"]
-    training.teach(state.adversary, L, ab, torch.rand(4, 2, 8, 8))
+    training.teach(state.adversary, GAN_LOSSES["gan"], L, ab, torch.rand(4, 2, 8, 8))
     assert weights_sha256(state.network.state_dict()) == after[0]

@@ -10,7 +10,7 @@ from torch import Tensor
 from photochrom import color
 from photochrom.models.base import Colorizer
 from photochrom.shards import SCALE_FACTOR, TrainingSet
-from photochrom.validation import colourfulness, psnr, to_srgb, validate
+from photochrom.validation import psnr, to_srgb, validate
 
 CPU = torch.device("cpu")
 
@@ -43,7 +43,7 @@ def photographs(count: int, ab: float) -> TrainingSet:
 @settings(max_examples=20, deadline=None)
 def test_batched_colourfulness_is_that_of_the_colour_module(seed: int) -> None:
     rgb = np.random.default_rng(seed).integers(0, 256, (3, 6, 5, 3), dtype=np.uint8)
-    batched = colourfulness(torch.from_numpy(rgb).permute(0, 3, 1, 2).float())
+    batched = color.colourfulness_torch(torch.from_numpy(rgb).permute(0, 3, 1, 2).float())
     np.testing.assert_allclose(batched, [color.colourfulness(one) for one in rgb], rtol=1e-5)
 
 

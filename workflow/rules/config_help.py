@@ -64,12 +64,37 @@ def complete(config: dict[str, Any], schema: dict[str, Any], name: str) -> dict[
             f"{name}: expected keys and values, found {_show(config)}; see config.yaml and "
             "workflow/experiments/quick.yaml for what such files look like"
         )
+    schema = _resolve(config, schema)
     whole = _fill(_coerce(copy.deepcopy(config), schema), schema)
     validator = jsonschema.Draft202012Validator(schema)
     errors = sorted(validator.iter_errors(whole), key=lambda error: list(map(str, error.path)))
     if errors:
         raise ConfigError("; ".join(f"{name}: {_words(error)}" for error in errors[:5]))
     return whole
+
+
+def _resolve(value: Any, schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema for this very value: keys that depend on another key's choice become plain ones.
+
+    `allOf` holds such choices, each as `if: {properties: {KEY: {const: CHOICE}}}` and
+    `then: {properties: ...}`. Where none applies the choice itself is wrong, and its error is
+    enough.
+    """
+    given = value if isinstance(value, dict) else {}
+    plain = {key: rule for key, rule in schema.items() if key != "allOf"}
+    properties = dict(schema.get("properties", {}))
+    for choice in schema.get("allOf", []):
+        ((key, wanted),) = choice["if"]["properties"].items()
+        if given.get(key, properties[key].get("default")) == wanted["const"]:
+            properties |= choice["then"]["properties"]
+            plain["additionalProperties"] = plain.pop("unevaluatedProperties")
+    if schema.get("allOf"):
+        plain.pop("unevaluatedProperties", None)
+    if properties:
+        plain["properties"] = {
+            key: _resolve(given.get(key), rule) for key, rule in properties.items()
+        }
+    return plain
 
 
 def _types(schema: dict[str, Any]) -> list[str]:

@@ -30,6 +30,7 @@ from photochrom.runtime import (
 if TYPE_CHECKING:
     from photochrom.models.base import Colorizer
     from photochrom.recipes import Recipe
+    from photochrom.shards import TrainingSet
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,7 +71,7 @@ def train(args: argparse.Namespace) -> None:
     phase = recipe.phase
     training = load_split(args.shards, args.split, "train", phase.parts)
     validation = load_split(args.shards, args.split, "val")
-    network, parent_digest = first_network(recipe, args.parent)
+    network, parent_digest = first_network(recipe, args.parent, training)
     origin = {
         "recipe_sha256": recipe_sha256(recipe),
         "data_sha256": sha256_text(training.digest + validation.digest),
@@ -116,7 +117,9 @@ def train(args: argparse.Namespace) -> None:
     )
 
 
-def first_network(recipe: "Recipe", parent: Path | None) -> "tuple[Colorizer, str]":
+def first_network(
+    recipe: "Recipe", parent: Path | None, training: "TrainingSet"
+) -> "tuple[Colorizer, str]":
     """The network before the first step, and the digest of the model it comes from, if any."""
     import torch
 
@@ -126,9 +129,11 @@ def first_network(recipe: "Recipe", parent: Path | None) -> "tuple[Colorizer, st
     if parent is None:
         torch.manual_seed(random_key(recipe.seed, "network"))
         try:
-            return build(recipe.network), ""
+            network = build(recipe.network)
         except ValueError as error:
             raise StageError(f"experiment {recipe.experiment}: {error}") from error
+        network.begin(training.ab, training.scale)
+        return network, ""
     model = load_model(parent)
     if model.metadata["network"] != recipe.network:
         raise StageError(

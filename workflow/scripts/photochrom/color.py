@@ -205,6 +205,16 @@ def rgb_to_lab_torch(rgb: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return 116.0 * y - 16.0, torch.cat([500.0 * (x - y), 200.0 * (y - z)], dim=1)
 
 
+def colourfulness_torch(rgb: torch.Tensor) -> torch.Tensor:
+    """`colourfulness` of each picture (N, 3, H, W), in 0..255: (N)."""
+    import torch
+
+    red, green, blue = rgb.unbind(dim=1)
+    opponents = torch.stack([red - green, 0.5 * (red + green) - blue], dim=1).flatten(2)
+    spread = opponents.std(dim=2, correction=0).norm(dim=1)
+    return spread + 0.3 * opponents.mean(dim=2).norm(dim=1)
+
+
 def _mix(channels: torch.Tensor, matrix: NDArray[np.float64]) -> torch.Tensor:
     """Multiply the channel axis of (N, 3, H, W) by a 3x3 matrix.
 

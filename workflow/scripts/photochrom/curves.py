@@ -26,6 +26,9 @@ STYLE: Any = {
     "svg.hashsalt": "photochrom",  # equal curves give equal bytes
 }
 
+# The adversarial losses' names in the log.
+ADVERSARIAL = ("gan", "gan-hinge", "gan-lsgan")
+
 
 def curves_svg(records: Sequence[Record], title: str) -> str:
     """The log of one phase as an SVG drawing, in panels that share the axis of steps.
@@ -48,9 +51,10 @@ def curves_svg(records: Sequence[Record], title: str) -> str:
         _finish(panel, "Mean error of a*, b*", "110 Lab units")
         if adversarial:
             panel = next(remaining)
-            _line(panel, train, "gan", "network")
+            for name in ADVERSARIAL:  # a phase has one of them
+                _line(panel, train, name, "network")
             _line(panel, train, "d", "discriminator")
-            _finish(panel, "Adversarial losses", "cross-entropy, nats")
+            _finish(panel, "Adversarial losses", "cross-entropy, nats" if "gan" in train[0] else "")
         panel = next(remaining)
         _line(panel, val, "psnr_rgb", "predictions", marker="o")
         _finish(panel, "PSNR of the validation pictures, sRGB", "dB")

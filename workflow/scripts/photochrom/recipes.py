@@ -57,7 +57,7 @@ class Phase:
     `size` is the side of the pictures in pixels, `batch` the pictures in a step, `parts` the
     parts of the training split to use (all when None), `losses` the weight of each loss by name,
     `evaluate_every` the steps between two looks at the validation split. `discriminator` is
-    there exactly when `losses` has `gan`.
+    there exactly when `losses` has an adversarial one.
     """
 
     name: str
@@ -158,5 +158,11 @@ def _check_losses(weights: Mapping[str, float], has_discriminator: bool) -> None
     for name in weights:
         if name not in losses.NAMES:
             raise ValueError(f"no loss is called {name!r}; there is {', '.join(losses.NAMES)}")
-    if (losses.ADVERSARIAL in weights) != has_discriminator:
-        raise ValueError("the loss gan and a discriminator go together: give both or neither")
+    adversarial = [name for name in weights if name in losses.GAN_LOSSES]
+    if len(adversarial) > 1:
+        raise ValueError(f"losses has {' and '.join(adversarial)}; a discriminator learns by one")
+    if bool(adversarial) != has_discriminator:
+        raise ValueError(
+            f"an adversarial loss ({', '.join(losses.GAN_LOSSES)}) and a discriminator go "
+            "together: give both or neither"
+        )

@@ -21,14 +21,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from photochrom import losses
 from photochrom.batches import augmented, epoch_plan, load_batch, random_key, shrunk
 from photochrom.checkpoints import load_state, save_state
-from photochrom.models.base import Colorizer
-from photochrom.models.patchgan import PatchGAN
+from photochrom.models.base import Colorizer, Distribution
+from photochrom.models.patchgan import PatchGAN, SeedPatchGAN
+from photochrom.perceptual import perceptual_loss
 from photochrom.recipes import Phase, Recipe
 from photochrom.runtime import StageError, Terminated, log, progress
 from photochrom.shards import TrainingSet
@@ -38,7 +39,10 @@ from photochrom.validation import validate
 LOG_EVERY = 10
 
 OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam}
-DISCRIMINATORS: dict[str, type[PatchGAN]] = {"patchgan": PatchGAN}
+DISCRIMINATORS: dict[str, type[PatchGAN]] = {
+    "patchgan": PatchGAN,
+    "patchgan-seed": SeedPatchGAN,
+}
 
 
 @dataclass
@@ -53,13 +57,15 @@ class Adversary:
 class State:
     """Everything that decides how training goes on, and the log so far.
 
-    `step` counts the steps done, `validated` is the step of the last val record, `window` holds
-    the losses of the steps since the last train record, `seconds` is the time spent so far.
+    `perceptual` holds the perceptual losses, which never change. `step` counts the steps done,
+    `validated` is the step of the last val record, `window` holds the losses of the steps since the
+    last train record, `seconds` is the time spent so far.
     """
 
     network: Colorizer
     optimizer: torch.optim.Optimizer
     adversary: Adversary | None
+    perceptual: dict[str, nn.Module] = field(default_factory=dict)
     step: int = 0
     validated: int = -1
     seconds: float = 0.0
@@ -167,6 +173,8 @@ def train_phase(
 def start(recipe: Recipe, network: Colorizer, device: torch.device) -> State:
     """The state before the first step. Moves `network` to the device and seeds torch."""
     phase = recipe.phase
+    wanted = [name for name in phase.losses if name in losses.PERCEPTUAL_LOSSES]
+    perceptual: dict[str, nn.Module] = {name: perceptual_loss(name).to(device) for name in wanted}
     torch.manual_seed(random_key(recipe.seed, phase.name, "start"))
     torch.backends.cudnn.deterministic = True  # cuDNN's fastest gradients differ from run to run
     network.to(device)
@@ -174,7 +182,7 @@ def start(recipe: Recipe, network: Colorizer, device: torch.device) -> State:
         make = OPTIMIZERS[phase.optimizer.name]
         optimizer = make(network.parameters(), lr=phase.optimizer.lr, betas=phase.optimizer.betas)
         if phase.discriminator is None:
-            return State(network, optimizer, None)
+            return State(network, optimizer, None, perceptual)
         spec = phase.discriminator
         critic = DISCRIMINATORS[spec.name](spec.width, spec.layers).to(device)
     except KeyError as error:
@@ -185,7 +193,7 @@ def start(recipe: Recipe, network: Colorizer, device: torch.device) -> State:
     except ValueError as error:
         raise StageError(f"phase {phase.name}: {error}") from error
     critic_optimizer = torch.optim.Adam(critic.parameters(), lr=spec.lr, betas=spec.betas)
-    return State(network, optimizer, Adversary(critic, critic_optimizer))
+    return State(network, optimizer, Adversary(critic, critic_optimizer), perceptual)
 
 
 def check_feasible(phase: Phase, state: State, train: TrainingSet, val: TrainingSet) -> None:
@@ -198,6 +206,11 @@ def check_feasible(phase: Phase, state: State, train: TrainingSet, val: Training
         )
     if not val.ids:
         raise StageError(f"{where} the validation split is empty; raise data.split.val")
+    if losses.REBALANCED in phase.losses and not isinstance(state.network, Distribution):
+        raise StageError(
+            f"{where} the loss {losses.REBALANCED} needs a network that chooses among colour bins, "
+            "as zhang16 and photochrom do; take another loss, such as l1"
+        )
     stored, multiple = train.L.shape[-1], state.network.multiple
     if phase.size > stored:
         raise StageError(
@@ -208,6 +221,15 @@ def check_feasible(phase: Phase, state: State, train: TrainingSet, val: Training
         raise StageError(
             f"{where} size {phase.size} is not a multiple of {multiple}, as the network needs; "
             f"{max(multiple, phase.size // multiple * multiple)} would be"
+        )
+    normalizes = any(
+        isinstance(part, nn.BatchNorm2d) and part.training
+        for part in state.network.train().modules()
+    )
+    if normalizes and phase.batch == 1 and phase.size == multiple:
+        raise StageError(
+            f"{where} batch normalization has nothing to compare where one picture of {phase.size} "
+            "pixels has become a single one; raise batch to 2 or more"
         )
     if state.adversary is not None and phase.size < state.adversary.network.smallest:
         raise StageError(
@@ -233,17 +255,15 @@ def update(state: State, phase: Phase, L: Tensor, ab: Tensor) -> Tensor:
     The discriminator learns first and then judges the network, as in pix2pix.
     """
     state.network.train()
-    predicted = state.network(L)
+    logits: Tensor | None = None
+    if isinstance(state.network, Distribution):
+        logits, predicted = state.network.predict(L)
+    else:
+        predicted = state.network(L)
     told = [] if "l1" in phase.losses else [F.l1_loss(predicted.detach(), ab)]
     if state.adversary is not None:
-        told.append(teach(state.adversary, L, ab, predicted.detach()))
-    values = []
-    for name in phase.losses:
-        if name == losses.ADVERSARIAL:
-            assert state.adversary is not None  # a recipe has both or neither
-            values.append(losses.generator_loss(state.adversary.network(L, predicted)))
-        else:
-            values.append(losses.PIXEL_LOSSES[name](predicted, ab))
+        told.append(teach(state.adversary, adversarial_loss(phase), L, ab, predicted.detach()))
+    values = [loss(name, state, logits, L, predicted, ab) for name in phase.losses]
     weighted = [weight * value for weight, value in zip(phase.losses.values(), values, strict=True)]
     state.optimizer.zero_grad()
     torch.stack(weighted).sum().backward()
@@ -251,15 +271,44 @@ def update(state: State, phase: Phase, L: Tensor, ab: Tensor) -> Tensor:
     return torch.stack([value.detach() for value in values + told])
 
 
-def teach(adversary: Adversary, L: Tensor, ab: Tensor, predicted: Tensor) -> Tensor:
+def loss(
+    name: str, state: State, logits: Tensor | None, L: Tensor, predicted: Tensor, ab: Tensor
+) -> Tensor:
+    """One unweighted loss of the network's answer, `predicted` and, if it gives them, `logits`."""
+    if name in losses.PIXEL_LOSSES:
+        return losses.PIXEL_LOSSES[name](predicted, ab)
+    if name in losses.PICTURE_LOSSES:
+        return losses.PICTURE_LOSSES[name](L, predicted, ab)
+    if name in losses.PERCEPTUAL_LOSSES:
+        return state.perceptual[name](L, predicted, ab)
+    if name in losses.GAN_LOSSES:
+        assert state.adversary is not None  # a recipe has both or neither
+        return losses.GAN_LOSSES[name].generator(state.adversary.network(L, predicted))
+    network = state.network
+    assert isinstance(network, Distribution)  # check_feasible has seen to it
+    assert logits is not None
+    return losses.rebalanced_cross_entropy(
+        logits, ab, network.bins, network.weights, network.neighbours
+    )
+
+
+def adversarial_loss(phase: Phase) -> losses.Gan:
+    """The adversarial loss of a phase that has a discriminator, and so exactly one."""
+    (name,) = phase.losses.keys() & losses.GAN_LOSSES.keys()
+    return losses.GAN_LOSSES[name]
+
+
+def teach(
+    adversary: Adversary, gan: losses.Gan, L: Tensor, ab: Tensor, predicted: Tensor
+) -> Tensor:
     """One step of the discriminator on true and predicted ab; returns its loss."""
     adversary.network.requires_grad_(True)
-    loss = losses.discriminator_loss(adversary.network(L, ab), adversary.network(L, predicted))
+    value = gan.discriminator(adversary.network(L, ab), adversary.network(L, predicted))
     adversary.optimizer.zero_grad()
-    loss.backward()
+    value.backward()
     adversary.optimizer.step()
     adversary.network.requires_grad_(False)  # spares the network's step these gradients
-    return loss
+    return value
 
 
 def loss_names(phase: Phase) -> list[str]:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from photochrom.batches import load_batch, shrunk
-from photochrom.color import denormalize, lab_to_rgb_torch
+from photochrom.color import colourfulness_torch, denormalize, lab_to_rgb_torch
 from photochrom.models.base import Colorizer
 from photochrom.shards import TrainingSet
 
@@ -43,8 +43,8 @@ def validate(
             torch.stack(
                 [
                     psnr(shown, truth),
-                    colourfulness(shown),
-                    colourfulness(truth),
+                    colourfulness_torch(shown),
+                    colourfulness_torch(truth),
                     (predicted - ab).abs().mean(dim=(1, 2, 3)),
                 ]
             )
@@ -62,11 +62,3 @@ def psnr(shown: Tensor, truth: Tensor) -> Tensor:
     """Peak signal-to-noise ratio in dB of each picture (N,3,H,W) in 0..255; 100 if identical."""
     error = (shown - truth).square().mean(dim=(1, 2, 3))
     return (10 * torch.log10(255**2 / error)).clamp(max=100)
-
-
-def colourfulness(rgb: Tensor) -> Tensor:
-    """`photochrom.color.colourfulness` of each picture (N,3,H,W) in 0..255."""
-    red, green, blue = rgb.unbind(dim=1)
-    opponents = torch.stack([red - green, 0.5 * (red + green) - blue], dim=1).flatten(2)
-    spread = opponents.std(dim=2, correction=0).norm(dim=1)
-    return spread + 0.3 * opponents.mean(dim=2).norm(dim=1)

@@ -37,12 +37,19 @@ CODE = (
     "archive/picture.py",
     "archive/provenance.py",
     "color.py",
+    "colour_bins.py",
     "images.py",
     "inference.py",
     "lab_arrays.py",
     "models/__init__.py",
+    "models/attention.py",
     "models/base.py",
+    "models/encoder_unet.py",
+    "models/encoders.py",
+    "models/fusion.py",
+    "models/photochrom.py",
     "models/unet.py",
+    "models/zhang16.py",
 )
 
 # A JPEG segment holds 64 KiB; an original's XMP above this is not carried over.

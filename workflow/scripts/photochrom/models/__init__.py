@@ -7,7 +7,7 @@ metadata give equal bytes.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,22 @@ from torch import Tensor, nn
 
 from photochrom.color import AB_SCALE, L_SCALE
 from photochrom.models.base import Colorizer
-from photochrom.models.unet import UNet
+from photochrom.models.encoder_unet import EncoderUNet
+from photochrom.models.fusion import Fusion
+from photochrom.models.photochrom import Photochrom
+from photochrom.models.unet import unet
+from photochrom.models.zhang16 import Zhang16
 from photochrom.runtime import EXIT_MODEL, StageError, write_bytes
 
 FORMAT_VERSION = 1
 
-NETWORKS: dict[str, type[Colorizer]] = {"unet": UNet}
+NETWORKS: dict[str, Callable[..., Colorizer]] = {
+    "encoder-unet": EncoderUNet,
+    "fusion": Fusion,
+    "photochrom": Photochrom,
+    "unet": unet,
+    "zhang16": Zhang16,
+}
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,118 @@
-"""What every colorization network has in common."""
+"""What every colorization network has in common.
 
+The contract, in the units of `photochrom.color` (L*/50-1 and ab/110):
+
+- `network(L)` takes L (N,1,H,W) in [-1,1] and returns ab (N,2,H,W) in [-1,1], whatever the
+  network is inside. Inference, evaluation and the archive need no more than this.
+- `network.multiple`: what H and W must be multiples of.
+- `network.begin(ab, scale)` is called once, on a new network before its first step: there it
+  takes pretrained weights, or priors of the training pictures. A saved network has them among
+  its weights, so loading one fetches and counts nothing. For that, whatever a network needs is a
+  parameter or a persistent buffer: it is built on the meta device and then filled from the file.
+- A `Distribution` is a network that chooses among colour bins. It offers `predict(L)`, which
+  gives logits and ab together, so that a loss on either costs one pass; `logits(L)` alone; and
+  `uncertainty(L)`.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional as F
+
+from photochrom.color import AB_SCALE
+from photochrom.colour_bins import bin_prior, entropy, gamut_bins, rebalancing_weights
 
 
 class Colorizer(nn.Module):
-    """A network that predicts chroma from lightness.
-
-    `forward(L)` takes L (N,1,H,W) in [-1,1] and returns ab (N,2,H,W) in [-1,1]; H and W are
-    multiples of `multiple`. Units are those of `photochrom.color`: L*/50-1 and ab/110.
-    """
+    """A network that predicts chroma from lightness; see the contract above."""
 
     multiple: int
 
     def forward(self, L: Tensor) -> Tensor:
         raise NotImplementedError
 
+    def begin(self, ab: NDArray[np.int16], scale: float) -> None:
+        """Take what a new network starts from; `ab` (N,2,H,W) times `scale` is in [-1,1].
+
+        Draws no random numbers. StageError when weights cannot be had.
+        """
+
+
+class Distribution(Colorizer):
+    """A network that gives each place a distribution over the Q bins of the ab plane.
+
+    Stored with the weights are `bins` (Q,2) in Lab units, their `prior` (Q) in the training
+    pictures, and `weights` (Q), by which the loss rebalanced-ce counts their pixels. `neighbours`
+    is the number of bins that share a true colour in that loss.
+    """
+
+    bins: Tensor
+    prior: Tensor
+    weights: Tensor
+
+    def __init__(self, neighbours: int, temperature: float) -> None:
+        super().__init__()
+        bins = gamut_bins()
+        if not 1 <= neighbours <= len(bins):
+            raise ValueError(f"neighbours {neighbours} is outside 1 to {len(bins)}")
+        if not 0 < temperature <= 1:
+            raise ValueError(f"temperature {temperature} is not above 0 and at most 1")
+        self.neighbours = neighbours
+        self.temperature = temperature
+        self.register_buffer("bins", torch.tensor(bins))
+        self.register_buffer("prior", torch.full((len(bins),), 1 / len(bins)))
+        self.register_buffer("weights", torch.ones(len(bins)))
+
+    def predict(self, L: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (N,Q,h,w), where h and w divide H and W, and ab (N,2,H,W)."""
+        raise NotImplementedError
+
+    def forward(self, L: Tensor) -> Tensor:
+        return self.predict(L)[1]
+
+    def logits(self, L: Tensor) -> Tensor:
+        """Logits (N,Q,h,w)."""
+        return self.predict(L)[0]
+
+    def uncertainty(self, L: Tensor) -> Tensor:
+        """How open the colour of each pixel is, (N,1,H,W): 0 for one sure bin, 1 for any.
+
+        The entropy of the distribution over that of the uniform one, enlarged bilinearly.
+        """
+        spread = entropy(self.logits(L))
+        return F.interpolate(spread, L.shape[-2:], mode="bilinear", align_corners=False)
+
+    def begin(self, ab: NDArray[np.int16], scale: float) -> None:
+        """Count the colours of the training pictures."""
+        prior = bin_prior(ab, scale, self.bins.cpu().numpy())
+        self.prior.copy_(torch.from_numpy(prior))
+        self.weights.copy_(torch.from_numpy(rebalancing_weights(prior)))
+
+    @property
+    def unit_bins(self) -> Tensor:
+        """The bins' colours (Q,2) in network units."""
+        return self.bins / AB_SCALE
+
 
 def start_weights(module: nn.Module) -> None:
     """Draw a convolution's weights from N(0, 0.02), its bias zero, as in pix2pix; for apply()."""
-    if isinstance(module, nn.Conv2d):
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
+
+
+def keep_statistics(module: nn.Module) -> None:
+    """Leave the running statistics of batch normalization as they are, while the rest trains."""
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()
+
+
+def count(module: nn.Module) -> int:
+    """Numbers that a network holds, as Keras counts them: parameters and running statistics."""
+    values: dict[str, Any] = module.state_dict()
+    return sum(v.numel() for name, v in values.items() if not name.endswith("num_batches_tracked"))

@@ -12,7 +12,13 @@ from photochrom.runtime import duration
 # A quantity that both training and validation log becomes two lines.
 PLOTS = (
     ("L1 loss, ab from −1 to 1", {"l1": ""}),
-    ("Adversarial losses", {"gan": "generator", "d": "discriminator"}),
+    (
+        "Adversarial losses",
+        {
+            **dict.fromkeys(["gan", "gan-hinge", "gan-lsgan"], "generator"),
+            "d": "discriminator",
+        },
+    ),
     ("Validation PSNR (dB)", {"psnr_rgb": ""}),
     (
         "Validation colourfulness",
