@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from skimage.color import deltaE_ciede2000
 
 from photochrom import color
@@ -64,3 +66,18 @@ def test_auc_is_that_of_the_report() -> None:
 def test_the_truth_scores_all() -> None:
     truth = channels_first(pictures(5)[..., 1:])
     assert all(figure.tolist() == [100.0] * 5 for figure in batched.auc(truth, truth))
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(max_examples=20, deadline=None)
+def test_batched_colourfulness_is_that_of_the_colour_module(seed: int) -> None:
+    rgb = np.random.default_rng(seed).integers(0, 256, (3, 6, 5, 3), dtype=np.uint8)
+    batched = color.colourfulness_torch(torch.from_numpy(rgb).permute(0, 3, 1, 2).float())
+    np.testing.assert_allclose(batched, [color.colourfulness(one) for one in rgb], rtol=1e-5)
+
+
+def test_psnr_of_a_known_error() -> None:
+    truth = torch.full((1, 3, 4, 4), 100.0)
+    assert batched.psnr(truth + 255, truth).item() == pytest.approx(0, abs=1e-5)
+    assert batched.psnr(truth + 25.5, truth).item() == pytest.approx(20)
+    assert batched.psnr(truth, truth).item() == 100

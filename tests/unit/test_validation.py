@@ -3,14 +3,18 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor
 
-from photochrom import color
 from photochrom.models.base import Colorizer
 from photochrom.shards import SCALE_FACTOR, TrainingSet
-from photochrom.validation import psnr, to_srgb, validate
+from photochrom.validation import (
+    Judges,
+    load_judges,
+    to_srgb,
+    validate,
+    watched_pictures,
+    watched_size,
+)
 
 CPU = torch.device("cpu")
 
@@ -39,21 +43,6 @@ def photographs(count: int, ab: float) -> TrainingSet:
     return TrainingSet([str(number) for number in range(count)], L, colour, SCALE_FACTOR, "digest")
 
 
-@given(st.integers(0, 2**32 - 1))
-@settings(max_examples=20, deadline=None)
-def test_batched_colourfulness_is_that_of_the_colour_module(seed: int) -> None:
-    rgb = np.random.default_rng(seed).integers(0, 256, (3, 6, 5, 3), dtype=np.uint8)
-    batched = color.colourfulness_torch(torch.from_numpy(rgb).permute(0, 3, 1, 2).float())
-    np.testing.assert_allclose(batched, [color.colourfulness(one) for one in rgb], rtol=1e-5)
-
-
-def test_psnr_of_a_known_error() -> None:
-    truth = torch.full((1, 3, 4, 4), 100.0)
-    assert psnr(truth + 255, truth).item() == pytest.approx(0, abs=1e-5)
-    assert psnr(truth + 25.5, truth).item() == pytest.approx(20)
-    assert psnr(truth, truth).item() == 100
-
-
 def test_no_chroma_is_grey() -> None:
     rgb = to_srgb(torch.zeros(1, 1, 2, 2), torch.zeros(1, 2, 2, 2))
     assert rgb.unique().tolist() == [119]  # L* 50
@@ -61,7 +50,9 @@ def test_no_chroma_is_grey() -> None:
 
 def test_measures_are_means_over_pictures_whatever_the_batch() -> None:
     network = Constant(0.1)
-    measured = [validate(network, photographs(5, 0.3), 8, batch, CPU, go_on) for batch in (1, 2, 5)]
+    measured = [
+        validate(network, photographs(5, 0.3), 8, batch, CPU, go_on).values for batch in (1, 2, 5)
+    ]
     assert measured[0] == pytest.approx(measured[1], rel=1e-6)
     assert measured[0] == pytest.approx(measured[2], rel=1e-6)
     assert measured[0]["l1"] == pytest.approx(0.2, abs=1e-4)
@@ -71,8 +62,10 @@ def test_measures_are_means_over_pictures_whatever_the_batch() -> None:
 
 def test_the_truth_itself_scores_perfectly() -> None:
     data = photographs(2, 0.25)
-    values = validate(Constant(data.ab.flat[0] * SCALE_FACTOR), data, 4, 2, CPU, go_on)
+    values = validate(Constant(data.ab.flat[0] * SCALE_FACTOR), data, 4, 2, CPU, go_on).values
     assert values["psnr_rgb"] == 100
+    assert values["ciede2000"] == 0
+    assert values["auc"] == values["auc_balanced"] == 100
     assert values["colourfulness"] == pytest.approx(values["colourfulness_truth"])
 
 
@@ -86,3 +79,51 @@ def test_it_can_be_left_between_batches() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         validate(Constant(0.1), photographs(5, 0.3), 8, 1, CPU, leave)
+
+
+def test_few_pictures_have_no_distances_and_the_reason_is_given() -> None:
+    judges = load_judges(18, CPU)
+    assert judges.eyes == {}
+    assert judges.missing == {
+        "fd_lite2": "not computed: 18 validation pictures, 64 are needed",
+        "kid_lite2": "not computed: 18 validation pictures, 64 are needed",
+        "fid": "not computed: 18 validation pictures, 2,048 are needed",
+    }
+
+
+def test_distances_go_by_the_features_of_all_pictures() -> None:
+    """With a picture's mean colour for its features, the distances are known."""
+    calls = []
+
+    def mean_colour(rgb: Tensor) -> np.ndarray:
+        calls.append(len(rgb))
+        return rgb.mean(dim=(2, 3)).numpy()
+
+    data = photographs(6, 0.2)
+    data.ab[::2] //= 2
+    judges = Judges({"lite2": mean_colour})
+    grey = validate(Constant(0), data, 8, 4, CPU, go_on, judges).values
+    truth = judges.truth["lite2"]
+    expected = np.square(truth.mean(axis=0) - 119).sum() + truth.var(axis=0, ddof=1).sum()
+    assert grey["fd_lite2"] == pytest.approx(expected, rel=1e-4)
+    assert grey["kid_lite2"] > 0
+    assert calls == [4, 4, 2, 2]
+    validate(Constant(0), data, 8, 4, CPU, go_on, judges)
+    assert calls[4:] == [4, 2]  # the photographs are seen once
+
+
+def test_the_strip_shows_the_first_pictures() -> None:
+    data = photographs(11, 0.2)
+    look = validate(Constant(0), data, 8, 3, CPU, go_on)
+    grey, truth = watched_pictures(data, 8)
+    assert look.pictures.shape == grey.shape == truth.shape == (8, 8, 8, 3)
+    assert (look.pictures == grey).all()
+    assert (grey == 119).all()
+    assert np.ptp(truth.astype(int), axis=-1).min() > 10
+
+
+def test_all_phases_are_looked_at_at_one_size() -> None:
+    network = Constant(0)
+    assert watched_size(network, photographs(1, 0)) == 8
+    network.multiple = 3
+    assert watched_size(network, photographs(1, 0)) == 6
