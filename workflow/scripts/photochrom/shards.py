@@ -12,8 +12,7 @@ Fletcher-32 checksum, the metadata their own, and shards.csv the SHA-256 of each
 """
 
 import hashlib
-import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,9 +85,12 @@ def write_stored(
     }
     # One picture a chunk: a damaged chunk is found when its picture is read.
     options = {"fletcher32": True, "track_times": False}
-    # Built in memory: on a full disk HDF5 crashes, and takes the process with it.
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
+    with (
+        atomic_path(path) as temporary,
+        # Through Python's file: where the disk is full, HDF5's own takes the process with it.
+        temporary.open("w+b") as raw,
+        h5py.File(raw, "w", libver=("v110", "v110")) as file,
+    ):
         for name, value in sorted(attributes.items()):
             file.attrs[name] = value
         L, ab = (
@@ -96,16 +98,18 @@ def write_stored(
             for name, shape in (("L", (size, size)), ("ab", (size, size, 2)))
         )
         file.create_dataset("id", data=names, chunks=names.shape, **options)
-        start = 0
-        for batch in _batches(pictures):
-            stop = start + len(batch)
-            L[start:stop] = np.stack([picture[0] for picture in batch])
-            ab[start:stop] = np.stack([picture[1] for picture in batch])
-            start = stop
-    if start != count:
-        raise ValueError(f"{start} pictures for {count} ids")
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(buffer.getbuffer())
+        batch = [np.empty((BATCH, *data.shape[1:]), "<i2") for data in (L, ab)]
+        done = 0
+        for picture in pictures:
+            at = done % BATCH
+            for values, part in zip(batch, picture, strict=True):
+                values[at] = part
+            done += 1
+            if at + 1 == BATCH or done == count:
+                for data, values in zip((L, ab), batch, strict=True):
+                    data[done - at - 1 : done] = values[: at + 1]
+        if done != count:
+            raise ValueError(f"{done} pictures for {count} ids")
 
 
 def read_shard(path: Path) -> Shard:
@@ -181,19 +185,6 @@ def load_split(
         colour.append(shard.ab[rows].transpose(0, 3, 1, 2))
     L, ab = np.concatenate(lightness), np.ascontiguousarray(np.concatenate(colour))
     return TrainingSet(ids, L, ab, SCALE_FACTOR, _content_sha256(ids, L, ab))
-
-
-def _batches(
-    pictures: Iterable[tuple[Stored, Stored]],
-) -> Iterator[list[tuple[Stored, Stored]]]:
-    batch: list[tuple[Stored, Stored]] = []
-    for picture in pictures:
-        batch.append(picture)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _constants() -> dict[str, float | int]:
