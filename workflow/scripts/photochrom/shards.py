@@ -12,6 +12,7 @@ Fletcher-32 checksum, the metadata their own, and shards.csv the SHA-256 of each
 """
 
 import hashlib
+import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,12 +86,9 @@ def write_stored(
     }
     # One picture a chunk: a damaged chunk is found when its picture is read.
     options = {"fletcher32": True, "track_times": False}
-    with (
-        atomic_path(path) as temporary,
-        # Through Python's file: where the disk is full, HDF5's own takes the process with it.
-        temporary.open("w+b") as raw,
-        h5py.File(raw, "w", libver=("v110", "v110")) as file,
-    ):
+    # Built in memory: on a full disk HDF5 crashes, and takes the process with it.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", libver=("v110", "v110")) as file:
         for name, value in sorted(attributes.items()):
             file.attrs[name] = value
         L, ab = (
@@ -108,8 +106,10 @@ def write_stored(
             if at + 1 == BATCH or done == count:
                 for data, values in zip((L, ab), batch, strict=True):
                     data[done - at - 1 : done] = values[: at + 1]
-        if done != count:
-            raise ValueError(f"{done} pictures for {count} ids")
+    if done != count:
+        raise ValueError(f"{done} pictures for {count} ids")
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read_shard(path: Path) -> Shard:
