@@ -1,6 +1,8 @@
 """The HDF5 contract: round trip, determinism, and that damage is found."""
 
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+import photochrom
 from photochrom.color import AB_SCALE, L_SCALE
 from photochrom.runtime import StageError, csv_text
 from photochrom.shards import (
@@ -182,6 +185,29 @@ def test_pictures_that_are_missing_leave_no_shard(tmp_path: Path) -> None:
     pair = (np.zeros((2, 2), np.int16), np.zeros((2, 2, 2), np.int16))
     with pytest.raises(ValueError, match="1 pictures for 2 ids"):
         write_stored(tmp_path / "a.h5", ["a", "b"], 2, iter([pair]), "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    """HDF5 would crash when the process ends, so the exit status is what tells."""
+    code = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from photochrom.shards import write_stored
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+pairs = [(np.zeros((64, 64), "i2"), np.zeros((64, 64, 2), "i2"))] * 9
+write_stored(Path(sys.argv[1]), list("abcdefghi"), 64, iter(pairs), "")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.h5")],
+        env={"PYTHONPATH": str(Path(photochrom.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "OSError: [Errno 27]" in done.stderr
     assert not list(tmp_path.iterdir())
 
 

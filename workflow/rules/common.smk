@@ -120,6 +120,7 @@ MODULES = {
         "lab_arrays.py",
         "measures.py",
         "runtime.py",
+        "stored.py",
         "tables.py",
     ],
     "filter": [
@@ -162,6 +163,7 @@ MODULES = {
         "sources/record.py",
         "sources/urls.py",
         "splits.py",
+        "stored.py",
         "tables.py",
         "version.py",
     ],
