@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import struct
 import tarfile
 import tempfile
@@ -332,6 +333,7 @@ def test_links_pipes_and_loops(photos: Path, work: Path) -> None:
     (photos / "deep" / "back").symlink_to(photos)
     (photos / "linked.png").symlink_to(photos / "good-0.png")
     os.mkfifo(photos / "pipe.png")
+    os.mknod(photos / "socket.png", stat.S_IFSOCK | 0o600)
     (photos / "disk.png").symlink_to("/dev/zero")
     rows = catalog()
     assert reasons(rows) == {
@@ -341,6 +343,7 @@ def test_links_pipes_and_loops(photos: Path, work: Path) -> None:
         "up": "unreadable: a link to a folder, not followed",
         "deep/back": "unreadable: a link to a folder, not followed",
         "pipe.png": "unreadable: not a regular file",
+        "socket.png": "unreadable: not a regular file",
         "disk.png": "unreadable: not a regular file",
     }
     assert kept(rows) == {*GOOD, "linked.png"}

@@ -15,6 +15,7 @@ from photochrom.shards import (
     index_rows,
     load_split,
     read_shard,
+    rebuilding,
     write_shard,
     write_stored,
 )
@@ -158,7 +159,7 @@ def test_truncated_shards_are_refused_with_the_way_out(shard: Path, share: float
     shard.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(StageError, match="cannot be used") as caught:
         read_shard(shard)
-    assert f"snakemake --cores N --forcerun {shard}" in str(caught.value)
+    assert f"`{rebuilding(shard)}`" in str(caught.value)
 
 
 @pytest.mark.parametrize(
