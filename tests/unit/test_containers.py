@@ -216,6 +216,15 @@ def test_a_name_that_comes_up_twice(tmp_path: Path) -> None:
         assert load_rgb(path_from_text(first.path))[0, 0, 0] == 1
 
 
+def test_members_without_a_name(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "a.zip", [("x.png", picture(1)), (".", picture(2))])
+    data = path.read_bytes()  # zipfile cuts names at a NUL
+    path.write_bytes(data.replace(b"x.png", b"\0.png"))
+    assert [image.error for image in listed(path)] == ["it has no name"] * 2
+    path = make_tar(tmp_path / "a.tar", [("", picture()), (".", picture()), ("a.png", picture())])
+    assert [image.error for image in listed(path)] == ["it has no name", "it has no name", ""]
+
+
 @pytest.mark.parametrize("name", MAKERS)
 def test_what_is_no_picture_is_a_row_and_no_file(name: str, tmp_path: Path) -> None:
     nested = make_tar(tmp_path / "n.tar", [("b.png", picture())], "w:gz").read_bytes()

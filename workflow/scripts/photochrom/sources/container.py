@@ -149,7 +149,9 @@ def members(path: Path) -> Iterator[Member]:
             fault = _name_fault(member.name)
             if fault:
                 yield Member(member.name, fault)
-            elif parts and parts[0] != "__MACOSX" and not any(p.startswith(".") for p in parts):
+            elif not parts:
+                yield Member(member.name, "it has no name")
+            elif parts[0] != "__MACOSX" and not any(p.startswith(".") for p in parts):
                 twice = "the name comes up twice in the archive" if name in seen else ""
                 seen.add(name)
                 yield Member(name, member.error or twice, member.open)
@@ -162,7 +164,7 @@ def _zip_members(path: Path) -> Iterator[Member]:
     unpacked = 0
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            if info.is_dir():
+            if info.filename.endswith("/"):  # is_dir() stumbles over an empty name
                 continue
             mode = info.external_attr >> 16
             error = ""
