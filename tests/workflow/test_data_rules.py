@@ -385,3 +385,19 @@ def test_faulty_sources_end_in_one_line_before_any_work(
     lines = [line for line in done.stdout.splitlines() if line.startswith("photochrom")]
     assert len(lines) == 1
     assert lines[0].startswith(f"photochrom: {says}")
+
+
+def test_on_a_cluster_no_job_asks_for_more_cores_than_machines_have(collected: Workspace) -> None:
+    """There --cores does not limit threads, here 64 do not."""
+    text = collected.run(
+        *("train", "--forcerun", "measure", "--dry-run", "--cores", "64"),
+        *("--profile", "profiles/slurm", "--executor", "local"),
+    ).stdout
+    jobs = {}
+    for block in text.split("\n[")[1:]:
+        if found := re.match(r".*\n(?:local)?(?:rule|checkpoint) (\w+):", block):
+            jobs[found[1]] = block
+    threads = [int(count) for count in re.findall(r"^    threads: (\d+)", text, re.MULTILINE)]
+    assert "threads: 8" in jobs["measure"]
+    assert max(threads) == 8
+    assert "runtime=240" in jobs["train_phase"]
