@@ -351,6 +351,31 @@ def test_a_name_as_long_as_memory(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_a_name_that_no_file_could_have(
+    make: Callable[[Path, list[Entry]], Path], tmp_path: Path
+) -> None:
+    names = ["x" * 60_000 + ".png", "x" * 60_001 + ".png", "\n" * 60_000, "y/" * 2000 + "a.png"]
+    found = listed(make(tmp_path / "a", [(name, picture()) for name in names]))
+    assert [image.error for image in found] == [
+        "its name is too long: 60004 characters",
+        "its name is too long: 60005 characters",
+        "its name is too long: 60000 characters",
+        "",
+    ]
+    assert len({image.id for image in found}) == len(names)
+    assert all(len(image.path) < 20_000 > len(image.original_name) for image in found)
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_hostile_names(make: Callable[[Path, list[Entry]], Path], tmp_path: Path) -> None:
+    names = ["new\nline.png", "-rf.png", "$(touch hacked).png", "quo\"te',;.png", "a.png[page=1]"]
+    images = listed(make(tmp_path / "a", [(name, picture(t)) for t, name in enumerate(names)]))
+    assert [path_from_text(image.original_name).as_posix() for image in images] == names
+    assert [image.error for image in images] == [""] * len(names)
+    assert len({path_from_text(image.path).read_bytes() for image in images}) == len(names)
+
+
 def test_headers_upon_headers(tmp_path: Path) -> None:
     info = tarfile.TarInfo("x")
     info.type = tarfile.XHDTYPE

@@ -1,5 +1,6 @@
 """Checks before any job: names, paths, experiments."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,12 @@ def test_paths_that_do_not_exist_are_named(tmp_path: Path) -> None:
         preflight.read_archives(str(file))
     with pytest.raises(ConfigError, match=r"data\.sources: /nowhere is not a folder, zip or tar"):
         preflight.check_sources([{"kind": "folder", "path": "/nowhere"}])
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match=r"data\.sources: .*/pipe is not a folder, zip or tar"):
+        preflight.check_sources([{"kind": "folder", "path": str(tmp_path / "pipe")}])
+    for path in ("/nowhere", str(tmp_path / "pipe")):
+        with pytest.raises(ConfigError, match=rf"data\.audit: {path} is not a folder, zip or tar"):
+            preflight.check_audit([path])
     with pytest.raises(ConfigError, match=r"data\.sources: /nowhere is not a table"):
         preflight.check_sources([{"kind": "urls", "path": "/nowhere"}])
     with pytest.raises(ConfigError, match="kind urls needs a path"):

@@ -123,6 +123,11 @@ def plain_path(path: str) -> str:
     return os.path.relpath(plain) if below else plain
 
 
+def is_file_or_folder(path: str) -> bool:
+    """Whether a path is there and no pipe, socket or device."""
+    return os.path.isdir(path) or os.path.isfile(path)
+
+
 def check_sources(sources: list[dict[str, Any]]) -> None:
     """Each source has what its kind needs, and what it names exists. Paths become plain ones."""
     for source in sources:
@@ -135,7 +140,7 @@ def check_sources(sources: list[dict[str, Any]]) -> None:
         path, manifest = source.get("path") or "", source.get("manifest")
         if kind in ("folder", "urls") and not path:
             raise ConfigError(f"data.sources: kind {kind} needs a path")
-        if kind == "folder" and not os.path.exists(path):
+        if kind == "folder" and not is_file_or_folder(path):
             raise ConfigError(f"data.sources: {path} is not a folder, zip or tar; check the path")
         if kind == "urls" and not Path(path).is_file():
             raise ConfigError(f"data.sources: {path} is not a table; check the path")
@@ -182,8 +187,8 @@ def check_audit(paths: list[str]) -> None:
     """What data.audit names exists. Paths become plain ones, each of them once."""
     paths[:] = dict.fromkeys(map(plain_path, paths))
     for path in paths:
-        if not os.path.exists(path):
-            raise ConfigError(f"data.audit: {path} does not exist; check the path")
+        if not is_file_or_folder(path):
+            raise ConfigError(f"data.audit: {path} is not a folder, zip or tar; check the path")
         check_apart(path, "data.audit")
 
 
