@@ -309,7 +309,7 @@ def _chunks(member: Member) -> Iterator[bytes]:
 
 
 def _name_fault(name: str) -> str:
-    """Why a name is too long, or could lead out of the archive, Windows' way of writing included."""
+    """Why a name is too long, or could lead out of the archive, in Windows' writing too."""
     if len(name) > MAX_NAME:
         return f"its name is too long: {len(name)} characters"
     slashed = name.replace("\\", "/")
