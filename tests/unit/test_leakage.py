@@ -141,6 +141,11 @@ def test_a_split_of_other_pictures_is_refused(work: Path) -> None:
         run()
 
 
+def test_what_cannot_be_listed_is_named_as_what_it_is(work: Path) -> None:
+    with pytest.raises(StageError, match=r"data\.audit: evaluation/letter\.txt is neither"):
+        run("--folders", "evaluation/letter.txt")
+
+
 @pytest.mark.parametrize("option", ["--folders=none", "--near-bits=some", "--near-bits=99"])
 def test_arguments_that_make_no_sense_are_refused(work: Path, option: str) -> None:
     with pytest.raises(StageError, match=r"does not exist|whole number"):

@@ -18,6 +18,7 @@ from photochrom.shards import (
     index_rows,
     load_split,
     read_shard,
+    rebuilding,
     write_shard,
     write_stored,
 )
@@ -161,7 +162,7 @@ def test_truncated_shards_are_refused_with_the_way_out(shard: Path, share: float
     shard.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(StageError, match="cannot be used") as caught:
         read_shard(shard)
-    assert f"snakemake --cores N --forcerun {shard}" in str(caught.value)
+    assert f"`{rebuilding(shard)}`" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,10 @@ def hash_folder(folder: Path, work: Path, threads: int) -> tuple[list["Hashed"],
         TemporaryDirectory(prefix=".audit-", dir=work) as unpacked,
         ThreadPoolExecutor(max(1, threads)) as pool,
     ):
-        listed = list(list_all([{"kind": "folder", "path": str(folder)}], Path(unpacked)))
+        try:
+            listed = list(list_all([{"kind": "folder", "path": str(folder)}], Path(unpacked)))
+        except StageError as error:  # which takes the folder for a source
+            raise StageError(str(error).replace("data.sources", "data.audit", 1)) from error
         usable = [image for image in listed if not image.error]
         paths = [path_from_text(image.path) for image in usable]
         found = list(progress(pool.map(measure, paths), len(paths), f"hashing {folder}"))

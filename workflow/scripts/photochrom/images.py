@@ -17,6 +17,7 @@ What becomes of a file:
   every loader but `open_image` takes.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -292,6 +293,8 @@ def _open_regular(path: Path) -> int:
         # Without O_NONBLOCK, opening a named pipe waits for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket, which cannot even be opened
+            raise ImageError("not a regular file") from error
         raise ImageError(f"unreadable: {(error.strerror or str(error)).lower()}") from error
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode) and status.st_size > 0:

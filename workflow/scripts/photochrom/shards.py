@@ -207,7 +207,16 @@ def _content_sha256(ids: Sequence[str], L: NDArray[np.int16], ab: NDArray[np.int
 
 
 def _damaged(path: Path, why: str) -> StageError:
-    return StageError(
-        f"shard {path} cannot be used: {why}; rebuild it with "
-        f"`snakemake --cores N --forcerun {path}`"
+    return StageError(f"shard {path} cannot be used: {why}; rebuild it with `{rebuilding(path)}`")
+
+
+def rebuilding(path: Path) -> str:
+    """The command that rebuilds a shard and checks all of them, and does nothing else.
+
+    The target is their index: without one, Snakemake would go on to train again, however equal the
+    rebuilt bytes. The configuration is that of the last run, however it was given.
+    """
+    return (
+        f"snakemake {path.parent}.csv --cores N --configfile results/run_config.yaml "
+        f"--forcerun {path}"
     )
