@@ -96,7 +96,7 @@ def main() -> int:
         ab = np.empty((BATCH, SIZE, SIZE, 2), np.int16)
 
         def from_files() -> None:
-            # Picture by picture: h5py takes fifty times as long for a list of rows.
+            # Picture by picture: h5py takes many times as long for a list of rows.
             for at, row in enumerate(generator.choice(arguments.pictures, BATCH, replace=False)):
                 for batch, part in zip((L, ab), datasets[row // SHARD], strict=True):
                     batch[at] = part[row % SHARD]

@@ -96,7 +96,7 @@ def measure(values: NDArray[np.float64], kind: str, compression: str, path: Path
             lab = file["lab"]
             for start in range(0, count, BATCH):
                 rows = order[start : start + BATCH]
-                # One by one: h5py takes fifty times as long for a list of rows.
+                # One by one: h5py takes many times as long for a list of rows.
                 decode(np.stack([lab[row] for row in rows]), kind)
         reads.append((time.process_time() - started) / count * 1e3)
     true, back = lab_of(values), lab_of(decode(stored, kind))
