@@ -273,3 +273,7 @@ def test_shards_that_are_not_the_indexed_ones_are_refused(
     second.unlink()
     with pytest.raises(StageError, match="--forcerun"):
         load_split(*tables, "train")
+    lines = tables[0].read_text().splitlines(keepends=True)
+    tables[0].write_text("".join(lines[:2]))
+    with pytest.raises(StageError, match=r"names shard-00001, .*does not; run split again"):
+        load_split(*tables, "train")

@@ -173,7 +173,9 @@ def load_split(
     index = read_table(shards_csv, SHARDS_COLUMNS, "normalize.py index")
     recorded = {row["shard"]: (Path(row["path"]), row["sha256"]) for row in index}
     for name, places in wanted.items():
-        path, sha256 = recorded.get(name, (Path(name), ""))
+        if name not in recorded:
+            raise StageError(f"{split_csv} names {name}, {shards_csv} does not; run split again")
+        path, sha256 = recorded[name]
         if not path.is_file() or sha256_file(path) != sha256:
             raise _damaged(path, f"missing, or its sha256 is not the one in {shards_csv}")
         shard = read_shard(path)
