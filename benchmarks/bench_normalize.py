@@ -12,9 +12,7 @@ the stage is measured too, on tables of 1,000 and of 25,000 photographs.
 import argparse
 import os
 import platform
-import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,14 +20,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SCRIPTS = ROOT / "workflow" / "scripts"
-sys.path.insert(0, str(SCRIPTS))
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 import numpy as np
 import pyvips
 from PIL import Image
 from skimage import data
 from skimage.color import rgb2lab
+from stage_cost import stage_cost
 
 import normalize
 from photochrom.images import ImageError, decoder_threads, load_square, path_to_text
@@ -151,15 +149,9 @@ def peak_megabytes(files: list[Path], rows: int, folder: Path) -> float:
         table.append([cells[column] for column in CATALOG_COLUMNS])
     catalog = folder / f"catalog-{rows}.csv"
     catalog.write_text(csv_text(CATALOG_COLUMNS, table))
-    command = [sys.executable, str(SCRIPTS / "normalize.py"), "shard", "--catalog", str(catalog)]
-    command += ["--shard-size", "500", "--size", str(SIZE), "--index", str(rows // 500 - 1)]
-    process = subprocess.Popen([*command, "--out", str(folder / "shard.h5")])
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"normalize.py failed on {rows} rows")
-    assert isinstance(usage, resource.struct_rusage)
-    return usage.ru_maxrss / 1024
+    options = ["--catalog", str(catalog), "--shard-size", "500", "--size", str(SIZE)]
+    options += ["--index", str(rows // 500 - 1), "--out", str(folder / "shard.h5")]
+    return stage_cost(folder, "normalize.py", "shard", *options)[2]
 
 
 def main() -> int:

@@ -157,6 +157,16 @@ def silence(seconds: float) -> Answer:
     return answer
 
 
+def verbatim(answer: bytes) -> Answer:
+    """These very bytes, whether they are HTTP or not."""
+
+    def send(request: Request) -> None:
+        request.wfile.write(answer)
+        request.close_connection = True
+
+    return send
+
+
 def hang_up(request: Request) -> None:
     """No answer at all."""
     request.close_connection = True

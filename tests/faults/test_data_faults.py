@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import struct
 import tarfile
 import tempfile
@@ -139,6 +140,30 @@ def test_truncated_files(photos: Path) -> None:
         "unreadable: truncated or damaged"
     ] * 3
     assert set(stored(rows)) == GOOD
+
+
+def test_tiny_and_narrow_photographs(photos: Path) -> None:
+    generator = np.random.default_rng(2)
+    for width, height in ((1, 1), (500, 1), (1, 500), (65000, 1), (1, 65000)):
+        pixels = generator.integers(0, 256, (height, width, 3)).astype(np.uint8)
+        (photos / f"{width}x{height}.png").write_bytes(png_bytes(pixels))
+    rows = catalog()
+    assert reasons(rows) == {}
+    assert {f"{row['width']}x{row['height']}.png" for row in rows.values()} >= rows.keys() - GOOD
+    for L, ab in stored(rows).values():
+        assert (L.shape, ab.shape) == ((SIZE, SIZE), (SIZE, SIZE, 2))
+
+
+def test_a_folder_too_deep_to_name(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as deeper:
+        deeper.chdir(photos)
+        for _ in range(18):
+            Path("d" * 240).mkdir()
+            os.chdir("d" * 240)
+        Path("deep.png").write_bytes(png_bytes(scene(1)))
+    rows = catalog()
+    assert list(reasons(rows).values()) == ["unreadable: file name too long"]
+    assert kept(rows) == GOOD
 
 
 def test_what_is_no_image_and_what_only_seems_none(photos: Path) -> None:
@@ -332,6 +357,7 @@ def test_links_pipes_and_loops(photos: Path, work: Path) -> None:
     (photos / "deep" / "back").symlink_to(photos)
     (photos / "linked.png").symlink_to(photos / "good-0.png")
     os.mkfifo(photos / "pipe.png")
+    os.mknod(photos / "socket.png", stat.S_IFSOCK | 0o600)
     (photos / "disk.png").symlink_to("/dev/zero")
     rows = catalog()
     assert reasons(rows) == {
@@ -341,6 +367,7 @@ def test_links_pipes_and_loops(photos: Path, work: Path) -> None:
         "up": "unreadable: a link to a folder, not followed",
         "deep/back": "unreadable: a link to a folder, not followed",
         "pipe.png": "unreadable: not a regular file",
+        "socket.png": "unreadable: not a regular file",
         "disk.png": "unreadable: not a regular file",
     }
     assert kept(rows) == {*GOOD, "linked.png"}

@@ -75,6 +75,23 @@ def test_near_duplicates_join_groups_transitively() -> None:
     assert group_labels(sources, texts, None) == ["d", "c", "b", "a"]
 
 
+def test_a_scene_taken_many_times_makes_few_pairs() -> None:
+    texts = [f"{value:016x}" for value in (0b11, *[0b1] * 500, 3 << 60, *[0] * 500)]
+    sources = [source(f"{number:04}") for number in range(len(texts))]
+    assert len(list(copies(sources, texts, 1))) == 499 + 499 + 2
+    assert group_labels(sources, texts, 1) == ["0000"] * 501 + ["0501"] + ["0000"] * 500
+    assert group_labels(sources, texts, 0)[-1] == "0502"
+
+
+@given(st.lists(st.integers(0, 31), max_size=12), st.integers(0, 3))
+def test_groups_are_those_that_all_pairs_make(values: list[int], bits: int) -> None:
+    sources = [source(f"{number:02}") for number in range(len(values))]
+    array = np.array(values, dtype=np.uint64)
+    expected = catalogs.joined(len(values), near_pairs(array, bits))
+    found = catalogs.joined(len(values), copies(sources, [f"{v:016x}" for v in values], bits))
+    assert found == expected
+
+
 def test_pictures_without_a_hash_join_nothing() -> None:
     assert group_labels([source("a"), source("b")], ["", ""], 10) == ["a", "b"]
 

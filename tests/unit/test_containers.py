@@ -216,6 +216,15 @@ def test_a_name_that_comes_up_twice(tmp_path: Path) -> None:
         assert load_rgb(path_from_text(first.path))[0, 0, 0] == 1
 
 
+def test_members_without_a_name(tmp_path: Path) -> None:
+    path = make_zip(tmp_path / "a.zip", [("x.png", picture(1)), (".", picture(2))])
+    data = path.read_bytes()  # zipfile cuts names at a NUL
+    path.write_bytes(data.replace(b"x.png", b"\0.png"))
+    assert [image.error for image in listed(path)] == ["it has no name"] * 2
+    path = make_tar(tmp_path / "a.tar", [("", picture()), (".", picture()), ("a.png", picture())])
+    assert [image.error for image in listed(path)] == ["it has no name", "it has no name", ""]
+
+
 @pytest.mark.parametrize("name", MAKERS)
 def test_what_is_no_picture_is_a_row_and_no_file(name: str, tmp_path: Path) -> None:
     nested = make_tar(tmp_path / "n.tar", [("b.png", picture())], "w:gz").read_bytes()
@@ -340,6 +349,31 @@ def test_a_name_as_long_as_memory(tmp_path: Path) -> None:
         "a.png": "",
         "a.tar": f"the archive is cut off or damaged: a name of {50 << 30} bytes",
     }
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_a_name_that_no_file_could_have(
+    make: Callable[[Path, list[Entry]], Path], tmp_path: Path
+) -> None:
+    names = ["x" * 60_000 + ".png", "x" * 60_001 + ".png", "\n" * 60_000, "y/" * 2000 + "a.png"]
+    found = listed(make(tmp_path / "a", [(name, picture()) for name in names]))
+    assert [image.error for image in found] == [
+        "its name is too long: 60004 characters",
+        "its name is too long: 60005 characters",
+        "its name is too long: 60000 characters",
+        "",
+    ]
+    assert len({image.id for image in found}) == len(names)
+    assert all(len(image.path) < 20_000 > len(image.original_name) for image in found)
+
+
+@pytest.mark.parametrize("make", [make_zip, make_tar])
+def test_hostile_names(make: Callable[[Path, list[Entry]], Path], tmp_path: Path) -> None:
+    names = ["new\nline.png", "-rf.png", "$(touch hacked).png", "quo\"te',;.png", "a.png[page=1]"]
+    images = listed(make(tmp_path / "a", [(name, picture(t)) for t, name in enumerate(names)]))
+    assert [path_from_text(image.original_name).as_posix() for image in images] == names
+    assert [image.error for image in images] == [""] * len(names)
+    assert len({path_from_text(image.path).read_bytes() for image in images}) == len(names)
 
 
 def test_headers_upon_headers(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from faulty_server import (
     serving,
     silence,
     status,
+    verbatim,
     whole,
 )
 from photochrom.sources import fetch as fetch_module
@@ -290,3 +291,45 @@ def test_too_much(server: FaultyServer, tmp_path: Path, monkeypatch: pytest.Monk
 def test_packed_answers_are_refused(server: FaultyServer, tmp_path: Path) -> None:
     server.answers["/a"] = whole(CONTENT, Content_Encoding="gzip")
     assert fault(server.url("/a"), tmp_path) == "sent packed (gzip), which was not asked for"
+
+
+OK = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+BUSY = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: "
+NONSENSE = {
+    "no http": (b"SSH-2.0-OpenSSH_9.2\r\n", "no connection"),
+    "headers without end": (OK + b"X: 1\r\n" * 500 + b"\r\n", "no connection"),
+    "a length of 5000 digits": (OK + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\nx", "differs"),
+    "a negative length": (OK + b"Content-Length: -5\r\n\r\nx", "differs from its sha256"),
+    "a length too short": (OK + b"Content-Length: 20\r\n\r\n" + CONTENT, "differs from its sha256"),
+    "a chunk of no size": (CHUNKED + b"zz\r\nabc", "the connection broke off"),
+    "a chunk that is cut": (CHUNKED + b"ff\r\nabc", "the connection broke off"),
+    "a wait of 5000 digits": (BUSY + b"9" * 5000 + b"\r\n\r\n", "HTTP 503 Busy"),
+    "a wait until no date": (
+        BUSY + b"Wed, 21 Oct 99999999999 07:28:00 GMT\r\n\r\n",
+        "HTTP 503 Busy",
+    ),
+    "another range": (b"HTTP/1.1 206 OK\r\nContent-Length: 1\r\n\r\nx", "the server sent another"),
+    "a reason for terminals": (b"HTTP/1.1 404 \x1b[31mred\x00\r\n\r\n", "HTTP 404 ?[31mred?"),
+    "a long reason": (b"HTTP/1.1 404 " + b"x" * 5000 + b"\r\n\r\n", f"HTTP 404 {'x' * 40}"),
+}
+
+
+@pytest.mark.parametrize("case", NONSENSE)
+def test_nonsense_is_a_reason(
+    server: FaultyServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    monkeypatch.setattr(fetch_module, "ATTEMPTS", 2)
+    answer, reason = NONSENSE[case]
+    server.answers["/a"] = verbatim(answer)
+    found = fault(server.url("/a"), tmp_path)
+    assert found.startswith(reason)
+    assert len(found) < 80
+
+
+@pytest.mark.parametrize(
+    "to", ["http://[::1", "file:///etc/passwd", "ftp://host/a", "http://127.0.0.1:99999/"]
+)
+def test_redirects_to_what_is_no_address(server: FaultyServer, tmp_path: Path, to: str) -> None:
+    server.answers["/a"] = redirect(to)
+    assert fault(server.url("/a"), tmp_path) == "not a usable address"

@@ -1,6 +1,7 @@
 """The one image loader on the files that trip decoders."""
 
 import os
+import stat
 import struct
 import threading
 import zlib
@@ -124,6 +125,8 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
     reader.start()
     reader.join(timeout=5)
     assert found == ["not a regular file"]
+    os.mknod(tmp_path / "socket.png", stat.S_IFSOCK | 0o600)
+    assert reason(tmp_path / "socket.png") == "not a regular file"
     assert reason(tmp_path) == "not a regular file"
     assert reason(tmp_path / "none.png") == "unreadable: no such file or directory"
     (tmp_path / "loop").symlink_to(tmp_path / "loop")

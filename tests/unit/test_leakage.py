@@ -141,6 +141,19 @@ def test_a_split_of_other_pictures_is_refused(work: Path) -> None:
         run()
 
 
+def test_what_cannot_be_listed_is_named_as_what_it_is(work: Path) -> None:
+    with pytest.raises(StageError, match=r"data\.audit: evaluation/letter\.txt is neither"):
+        run("--folders", "evaluation/letter.txt")
+
+
+def test_a_folder_without_pictures_is_no_clean_bill(work: Path) -> None:
+    Path("words").mkdir()
+    Path("words/letter.txt").write_text("Dear audit")
+    with pytest.raises(StageError, match=r"no pictures in words \(not an image 1\)"):
+        run("--folders", "words")
+    assert not Path("out/audit.json").exists()
+
+
 @pytest.mark.parametrize("option", ["--folders=none", "--near-bits=some", "--near-bits=99"])
 def test_arguments_that_make_no_sense_are_refused(work: Path, option: str) -> None:
     with pytest.raises(StageError, match=r"does not exist|whole number"):

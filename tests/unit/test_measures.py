@@ -18,6 +18,8 @@ from photochrom.measures import (
     tint_deviation,
 )
 
+LIGHTNESS = rgb_to_lab(data.astronaut())[::2, ::2, 0]
+
 
 def hash_of(picture: Image.Image, tmp_path: Path) -> int:
     write_png(tmp_path / "hashed.png", np.asarray(picture.convert("RGB")))
@@ -57,20 +59,49 @@ def toned(L: np.ndarray, shadows: tuple[float, float], lights: tuple[float, floa
 def test_a_tint_is_explained_whatever_it_is(
     shadows: tuple[float, float], lights: tuple[float, float]
 ) -> None:
-    L = rgb_to_lab(data.astronaut())[::2, ::2, 0]
-    picture = toned(L, shadows, lights)
-    assert tint_deviation(picture) < 1.5
+    picture = toned(LIGHTNESS, shadows, lights)
+    assert tint_deviation(picture[..., 0], picture[..., 1:]) < 1.5
     assert (np.abs(picture[..., 1:]).max() <= 5) == (lights == (0, 0))
 
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea", "coffee", "rocket", "retina"])
 def test_colour_photographs_are_no_tints(name: str) -> None:
     picture = getattr(data, name)()[::4, ::4]
-    assert tint_deviation(rgb_to_lab(picture)) > 4
+    lab = rgb_to_lab(picture)
+    assert tint_deviation(lab[..., 0], lab[..., 1:]) > 4
 
 
 def test_one_tone_has_no_deviation() -> None:
-    assert tint_deviation(np.full((8, 8, 3), 30.0)) == pytest.approx(0, abs=1e-9)
+    L, ab = np.full((8, 8), 30.0), np.full((8, 8, 2), 30.0)
+    assert tint_deviation(L, ab) == pytest.approx(0, abs=1e-9)
+
+
+def test_the_fit_is_that_of_least_squares() -> None:
+    """Against residuals computed one by one, on a picture and on one that is nearly a tint."""
+    for lab in (rgb_to_lab(data.astronaut()[::2, ::2]), toned(LIGHTNESS, (8, 20), (8, 20))):
+        L, ab = lab[..., 0].ravel(), lab[..., 1:].reshape(-1, 2)
+        powers = np.stack([np.ones_like(L), L, L * L], axis=1)
+        curve, *_ = np.linalg.lstsq(powers, ab, rcond=None)
+        expected = np.sqrt(((ab - powers @ curve) ** 2).sum(axis=1).mean())
+        assert tint_deviation(lab[..., 0], lab[..., 1:]) == pytest.approx(expected, rel=1e-9)
+
+
+def test_large_jpegs_are_measured_at_reduced_size(tmp_path: Path) -> None:
+    """The figures are those of the whole to 2 %, the hash to 2 bits, and damage is still found."""
+    photograph = Image.fromarray(data.astronaut()).resize((2200, 2200), Image.Resampling.BICUBIC)
+    photograph.save(tmp_path / "a.png")
+    photograph.save(tmp_path / "a.jpg", quality=90)
+    whole, found = measure(tmp_path / "a.png"), measure(tmp_path / "a.jpg")
+    assert isinstance(whole, Measures)
+    assert isinstance(found, Measures)
+    np.testing.assert_allclose(found.figures, whole.figures, rtol=0.02)
+    assert (int(found.phash, 16) ^ int(whole.phash, 16)).bit_count() <= 2
+    content = (tmp_path / "a.jpg").read_bytes()
+    for share in (0.3, 0.9, 0.999):
+        (tmp_path / "a.jpg").write_bytes(content[: int(len(content) * share)])
+        damaged = measure(tmp_path / "a.jpg")
+        assert isinstance(damaged, ImageError)
+        assert damaged.reason == "truncated or damaged"
 
 
 def test_a_damaged_picture_is_a_row(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Checks before any job: names, paths, experiments."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,12 @@ def test_paths_that_do_not_exist_are_named(tmp_path: Path) -> None:
         preflight.read_archives(str(file))
     with pytest.raises(ConfigError, match=r"data\.sources: /nowhere is not a folder, zip or tar"):
         preflight.check_sources([{"kind": "folder", "path": "/nowhere"}])
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match=r"data\.sources: .*/pipe is not a folder, zip or tar"):
+        preflight.check_sources([{"kind": "folder", "path": str(tmp_path / "pipe")}])
+    for path in ("/nowhere", str(tmp_path / "pipe")):
+        with pytest.raises(ConfigError, match=rf"data\.audit: {path} is not a folder, zip or tar"):
+            preflight.check_audit([path])
     with pytest.raises(ConfigError, match=r"data\.sources: /nowhere is not a table"):
         preflight.check_sources([{"kind": "urls", "path": "/nowhere"}])
     with pytest.raises(ConfigError, match="kind urls needs a path"):
@@ -64,9 +71,17 @@ def test_one_folder_has_one_spelling(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     assert preflight.read_archives("scans/") == preflight.read_archives("./scans")
-    sources = [{"kind": "folder", "path": "~/scans/"}]
-    preflight.check_sources(sources)
-    assert sources[0]["path"] == str(tmp_path / "scans")
+    for spelling in ("~/scans/", str(tmp_path / "scans"), f"../{tmp_path.name}/scans"):
+        sources = [{"kind": "folder", "path": spelling}]
+        preflight.check_sources(sources)
+        assert sources[0]["path"] == "scans"
+        assert preflight.read_archives(spelling) == {"scans": "scans"}
+    audited = ["scans", "scans/", "~/scans"]
+    preflight.check_audit(audited)
+    assert audited == ["scans"]
+    assert preflight.plain_path("/elsewhere/scans/") == "/elsewhere/scans"
+    assert preflight.plain_path("../scans/") == "../scans"
+    assert preflight.plain_path(f"{tmp_path}-2/scans") == f"{tmp_path}-2/scans"
 
 
 @pytest.mark.parametrize("path", [".", "results", "results/data"])
@@ -79,6 +94,8 @@ def test_results_are_never_read_as_photographs(
         preflight.check_sources([{"kind": "folder", "path": path}])
     with pytest.raises(ConfigError, match="lie within each other"):
         preflight.read_archives({"x": path})
+    with pytest.raises(ConfigError, match="lie within each other"):
+        preflight.check_audit([path])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """The HDF5 contract: round trip, determinism, and that damage is found."""
 
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 
+import photochrom
 from photochrom.color import AB_SCALE, L_SCALE
 from photochrom.runtime import StageError, csv_text
 from photochrom.shards import (
@@ -15,6 +18,7 @@ from photochrom.shards import (
     index_rows,
     load_split,
     read_shard,
+    rebuilding,
     write_shard,
     write_stored,
 )
@@ -158,7 +162,7 @@ def test_truncated_shards_are_refused_with_the_way_out(shard: Path, share: float
     shard.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(StageError, match="cannot be used") as caught:
         read_shard(shard)
-    assert f"snakemake --cores N --forcerun {shard}" in str(caught.value)
+    assert f"`{rebuilding(shard)}`" in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +186,29 @@ def test_pictures_that_are_missing_leave_no_shard(tmp_path: Path) -> None:
     pair = (np.zeros((2, 2), np.int16), np.zeros((2, 2, 2), np.int16))
     with pytest.raises(ValueError, match="1 pictures for 2 ids"):
         write_stored(tmp_path / "a.h5", ["a", "b"], 2, iter([pair]), "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_an_error_and_no_crash(tmp_path: Path) -> None:
+    """HDF5 would crash when the process ends, so the exit status is what tells."""
+    code = """
+import resource, sys
+from pathlib import Path
+import numpy as np
+from photochrom.shards import write_stored
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+pairs = [(np.zeros((64, 64), "i2"), np.zeros((64, 64, 2), "i2"))] * 9
+write_stored(Path(sys.argv[1]), list("abcdefghi"), 64, iter(pairs), "")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "a.h5")],
+        env={"PYTHONPATH": str(Path(photochrom.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "OSError: [Errno 27]" in done.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -245,4 +272,8 @@ def test_shards_that_are_not_the_indexed_ones_are_refused(
         load_split(*tables, "train")
     second.unlink()
     with pytest.raises(StageError, match="--forcerun"):
+        load_split(*tables, "train")
+    lines = tables[0].read_text().splitlines(keepends=True)
+    tables[0].write_text("".join(lines[:2]))
+    with pytest.raises(StageError, match=r"names shard-00001, .*does not; run split again"):
         load_split(*tables, "train")

@@ -58,6 +58,19 @@ def listed(rows: list[str], **options: Any) -> list[SourceImage]:
     return list(list_all([{"kind": "urls", "path": "list.csv", **options}], Path("images")))
 
 
+def test_passwords_stay_out_of_tables_and_logs(
+    server: FaultyServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.answers["/good.png"] = whole(picture())
+    server.answers["/none.png"] = status(404)
+    open_ones = [server.url("/good.png"), server.url("/none.png")]
+    rows = [f"{url.replace('//', '//me:secret@')},,CC0,me" for url in open_ones]
+    good, missing = listed(rows)
+    assert (good.error, good.original_name) == ("", open_ones[0])
+    assert missing.error
+    assert "secret" not in repr((good, missing)) + caplog.text
+
+
 def test_every_address_is_a_row_in_order(server: FaultyServer) -> None:
     for tone in range(5):
         server.answers[f"/{tone}.png"] = whole(picture(tone))

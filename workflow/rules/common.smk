@@ -120,6 +120,7 @@ MODULES = {
         "lab_arrays.py",
         "measures.py",
         "runtime.py",
+        "stored.py",
         "tables.py",
     ],
     "filter": [
@@ -162,6 +163,7 @@ MODULES = {
         "sources/record.py",
         "sources/urls.py",
         "splits.py",
+        "stored.py",
         "tables.py",
         "version.py",
     ],
@@ -341,8 +343,14 @@ def source_digests(wildcards):
     ]
 
 
+def audit_folders(wildcards):
+    """What data.audit names, as arguments: none of them can be taken for an option."""
+    paths = [f"./{path}" if path.startswith("-") else path for path in DATA["audit"]]
+    return ["--folders", *paths] if paths else []
+
+
 def audit_digests(wildcards):
-    """The same for the evaluation pictures that data.audit names."""
+    """Digests of the evaluation pictures that data.audit names."""
     return [tree_digest(Path(path), CACHE) for path in DATA["audit"]]
 
 

@@ -80,7 +80,7 @@ checkpoint filter:
     params:
         filters=literally(inline(DATA["filters"])),
         near_bits=inline(DATA["near_duplicate_bits"]),
-        licences=inline(DATA["licences"]),
+        licences=literally(inline(DATA["licences"])),
     shell:
         r"""
         python {input.code[0]:q} \
@@ -184,7 +184,7 @@ rule audit:
     threads: 64
     params:
         near_bits=inline(DATA["near_duplicate_bits"]),
-        folders=["--folders", *DATA["audit"]] if DATA["audit"] else [],
+        folders=audit_folders,
         digests=audit_digests,
     shell:
         r"""

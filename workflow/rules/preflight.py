@@ -116,8 +116,16 @@ def check_data(data: dict[str, Any], experiments: dict[str, dict[str, Any]]) -> 
 
 
 def plain_path(path: str) -> str:
-    """A path as all of its spellings become: ~ expanded, no trailing slash."""
-    return os.path.normpath(os.path.expanduser(path))
+    """A path as all of its spellings become: ~ expanded, no trailing slash, and relative where it
+    lies below the working directory, so that the longer spelling does not make anything stale."""
+    plain = os.path.normpath(os.path.expanduser(path))
+    below = Path(os.path.abspath(plain)).is_relative_to(os.getcwd())
+    return os.path.relpath(plain) if below else plain
+
+
+def is_file_or_folder(path: str) -> bool:
+    """Whether a path is there and no pipe, socket or device."""
+    return os.path.isdir(path) or os.path.isfile(path)
 
 
 def check_sources(sources: list[dict[str, Any]]) -> None:
@@ -132,7 +140,7 @@ def check_sources(sources: list[dict[str, Any]]) -> None:
         path, manifest = source.get("path") or "", source.get("manifest")
         if kind in ("folder", "urls") and not path:
             raise ConfigError(f"data.sources: kind {kind} needs a path")
-        if kind == "folder" and not os.path.exists(path):
+        if kind == "folder" and not is_file_or_folder(path):
             raise ConfigError(f"data.sources: {path} is not a folder, zip or tar; check the path")
         if kind == "urls" and not Path(path).is_file():
             raise ConfigError(f"data.sources: {path} is not a table; check the path")
@@ -176,10 +184,12 @@ def check_kaggle(sources: list[dict[str, Any]]) -> None:
 
 
 def check_audit(paths: list[str]) -> None:
-    """What data.audit names exists."""
+    """What data.audit names exists. Paths become plain ones, each of them once."""
+    paths[:] = dict.fromkeys(map(plain_path, paths))
     for path in paths:
-        if not os.path.exists(path):
-            raise ConfigError(f"data.audit: {path} does not exist; check the path")
+        if not is_file_or_folder(path):
+            raise ConfigError(f"data.audit: {path} is not a folder, zip or tar; check the path")
+        check_apart(path, "data.audit")
 
 
 def check_apart(path: str, key: str) -> None:

@@ -1,6 +1,7 @@
 """Look for pictures that the splits and evaluation folders share, exactly or nearly."""
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -87,6 +88,7 @@ def hash_folder(folder: Path, work: Path, threads: int) -> tuple[list["Hashed"],
     from photochrom.leakage import Hashed
     from photochrom.measures import Measures, measure
     from photochrom.sources import list_all
+    from photochrom.sources.record import fault_kind
 
     decoder_threads(1)
     work.mkdir(parents=True, exist_ok=True)
@@ -94,7 +96,10 @@ def hash_folder(folder: Path, work: Path, threads: int) -> tuple[list["Hashed"],
         TemporaryDirectory(prefix=".audit-", dir=work) as unpacked,
         ThreadPoolExecutor(max(1, threads)) as pool,
     ):
-        listed = list(list_all([{"kind": "folder", "path": str(folder)}], Path(unpacked)))
+        try:
+            listed = list(list_all([{"kind": "folder", "path": str(folder)}], Path(unpacked)))
+        except StageError as error:  # which takes the folder for a source
+            raise StageError(str(error).replace("data.sources", "data.audit", 1)) from error
         usable = [image for image in listed if not image.error]
         paths = [path_from_text(image.path) for image in usable]
         found = list(progress(pool.map(measure, paths), len(paths), f"hashing {folder}"))
@@ -103,6 +108,12 @@ def hash_folder(folder: Path, work: Path, threads: int) -> tuple[list["Hashed"],
         for image, measured in zip(usable, found, strict=True)
         if isinstance(measured, Measures)
     ]
+    if not pictures:
+        kinds = Counter(fault_kind(image.error) for image in listed if image.error)
+        found_words = ", ".join(f"{kind} {count}" for kind, count in kinds.items())
+        raise StageError(
+            f"data.audit: no pictures in {folder} ({found_words or 'nothing found'}); mend its path"
+        )
     return pictures, len(listed) - len(pictures)
 
 

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from photochrom.tables import Row
 
 TOGETHER = 64  # pictures decoded before they are converted
-_AGAIN = "run download again (snakemake --cores N --forcerun download)"
+_AGAIN = (
+    "run download again with "
+    "`snakemake --cores N --configfile results/run_config.yaml --forcerun download`"
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -130,18 +130,23 @@ def joined(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
 def copies(
     sources: Sequence[Row], hashes: Sequence[str], near_bits: int | None
 ) -> Iterator[tuple[int, int]]:
-    """Index pairs of exact copies and, up to `near_bits` (None: not at all), of near-duplicates.
+    """Index pairs that join exact copies and, up to `near_bits` (None: none), near-duplicates.
 
-    An empty hash (a picture too flat to be told by it) is like nothing.
+    Of pictures that share a digest or a hash, only the first is paired with others: a thousand
+    frames of one scene would have half a million pairs. An empty hash (a picture too flat to be
+    told by it) is like nothing.
     """
     first: dict[str, int] = {}
     for index, row in enumerate(sources):
         if row["sha256"] and first.setdefault(row["sha256"], index) != index:
             yield first[row["sha256"]], index
     if near_bits is not None:
-        hashed = [index for index, text in enumerate(hashes) if text]
-        values = np.array([int(hashes[index], 16) for index in hashed], dtype=np.uint64)
-        for one, other in near_pairs(values, near_bits):
+        places: dict[int, int] = {}
+        for index, value in ((index, int(text, 16)) for index, text in enumerate(hashes) if text):
+            if places.setdefault(value, index) != index:
+                yield places[value], index
+        hashed = list(places.values())
+        for one, other in near_pairs(np.array(list(places), dtype=np.uint64), near_bits):
             yield hashed[one], hashed[other]
 
 

@@ -17,6 +17,7 @@ What becomes of a file:
   every loader but `open_image` takes.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable
@@ -80,7 +81,7 @@ def decoder_threads(count: int) -> None:
     pyvips.concurrency_set(count)
 
 
-def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> pyvips.Image:
+def open_image(path: Path, max_pixels: int = MAX_PIXELS, least: int = 0) -> pyvips.Image:
     """Open a picture: header read and checked, oriented, pixels not yet decoded.
 
     Returns an image of one page with uchar or ushort samples, any bands, its profile and metadata
@@ -88,17 +89,24 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS) -> pyvips.Image:
     memory up to 100 MB, beyond that in a temporary file). Decoding faults show up when pixels are
     read, as pyvips.Error; `ImageError` is raised for what the header already tells: not a regular
     file, unreadable, zero bytes, not an image, too large, several pages.
+
+    With `least`, a JPEG is opened at half, a quarter or an eighth of its size where its shorter
+    side keeps that many pixels: libjpeg then transforms less, but still reads all of the file, so
+    that no fault goes unseen.
     """
     descriptor = _open_regular(path)
     try:
         start = os.pread(descriptor, 64, 0)
         image = _load(descriptor, start, max_pixels)
+        if not image.get("vips-loader").startswith(_LOADERS):
+            raise ImageError(_unknown_format(start))
+        if image.width * image.height > max_pixels:
+            raise ImageError(_too_large(image.width * image.height, max_pixels))
+        shrink = _shrink_on_load(image, least)
+        if shrink > 1:
+            image = _load(descriptor, start, max_pixels, shrink=shrink)
     finally:
         os.close(descriptor)
-    if not image.get("vips-loader").startswith(_LOADERS):
-        raise ImageError(_unknown_format(start))
-    if image.width * image.height > max_pixels:
-        raise ImageError(_too_large(image.width * image.height, max_pixels))
     pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
     if pages > 1:
         raise ImageError(f"multi-page: {pages} pages or frames")
@@ -119,18 +127,21 @@ def load_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     return _decode(lambda: _to_srgb(open_image(path, max_pixels), depth=8))
 
 
-def load_square(path: Path, size: int, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def load_square(
+    path: Path, size: int, max_pixels: int = MAX_PIXELS, quick: bool = False
+) -> NDArray[np.uint8]:
     """Decode the centred square of a picture, resized to uint8 sRGB (size, size, 3).
 
     Shrinks (or enlarges) by Lanczos-3 with its support scaled to the factor, so nothing aliases,
-    on the encoded values as training sets usually are made. Raises ImageError.
+    on the encoded values as training sets usually are made. Where it is `quick`, the first halvings
+    of a large JPEG are libjpeg's, and Lanczos does the last at least. Raises ImageError.
     """
     lab8 = _array_row(path)
     if lab8 is not None:
         return _lab_to_rgb8(_lab_square(lab8, size))
 
     def square() -> pyvips.Image:
-        image = open_image(path, max_pixels)
+        image = open_image(path, max_pixels, least=2 * size * quick)
         side = min(image.width, image.height)
         left, top = (image.width - side) // 2, (image.height - side) // 2
         image = _to_srgb(image.crop(left, top, side, side), depth=8)
@@ -153,12 +164,14 @@ def load_lab_square(path: Path, size: int) -> tuple[NDArray[np.floating], str]:
     return _lab_square(lab8, size), row_sha256(lab8)
 
 
-def load_rgb_and_lab(path: Path, size: int) -> tuple[NDArray[np.uint8], NDArray[np.floating]]:
-    """`load_square` and `load_lab_square` of a picture that is read once."""
+def load_row(path: Path, size: int) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+    """The centred square of a row of arrays as sRGB and as CIE Lab, each (size, size, 3).
+
+    The Lab is `load_lab_square`'s. Raises ImageError, also for a path that names no row.
+    """
     lab8 = _array_row(path)
     if lab8 is None:
-        rgb = load_square(path, size)
-        return rgb, rgb_to_lab(rgb)
+        raise ImageError("not a row of arrays")
     lab = _lab_square(lab8, size)
     return _lab_to_rgb8(lab), lab
 
@@ -280,6 +293,8 @@ def _open_regular(path: Path) -> int:
         # Without O_NONBLOCK, opening a named pipe waits for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
+        if error.errno == errno.ENXIO:  # a socket, which cannot even be opened
+            raise ImageError("not a regular file") from error
         raise ImageError(f"unreadable: {(error.strerror or str(error)).lower()}") from error
     status = os.fstat(descriptor)
     if stat.S_ISREG(status.st_mode) and status.st_size > 0:
@@ -288,7 +303,15 @@ def _open_regular(path: Path) -> int:
     raise ImageError("zero bytes" if stat.S_ISREG(status.st_mode) else "not a regular file")
 
 
-def _load(descriptor: int, start: bytes, max_pixels: int) -> pyvips.Image:
+def _shrink_on_load(image: pyvips.Image, least: int) -> int:
+    """The largest factor by which a JPEG's decoder may shrink it, 1 for other formats."""
+    if not least or not image.get("vips-loader").startswith("jpegload"):
+        return 1
+    side = min(image.width, image.height)
+    return next((factor for factor in (8, 4, 2) if side >= factor * least), 1)
+
+
+def _load(descriptor: int, start: bytes, max_pixels: int, **options: Any) -> pyvips.Image:
     if start[4:12] in _HEIC_STARTS:
         raise ImageError("format not supported: HEIC")
     if start.startswith(_PNG_START) and len(start) >= 24:
@@ -299,7 +322,7 @@ def _load(descriptor: int, start: bytes, max_pixels: int) -> pyvips.Image:
     source = pyvips.Source.new_from_descriptor(descriptor)
     try:
         # Truncated files decode without a word unless warnings count as errors.
-        return pyvips.Image.new_from_source(source, "", fail_on="warning")
+        return pyvips.Image.new_from_source(source, "", fail_on="warning", **options)
     except pyvips.Error as error:
         # libvips' own text may hold what another thread ran into: pyvips' is the one to go by.
         if error.message.startswith("unable to load from source"):

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from photochrom.color import colourfulness
-from photochrom.images import ImageError, array_side, load_rgb_and_lab
+from photochrom.color import colourfulness, denormalize
+from photochrom.images import ImageError, array_side, load_row, load_square
+from photochrom.stored import SCALE_FACTOR, rgb_to_stored
 from photochrom.tables import MEASURES_COLUMNS
 
 MEASURED_SIZE = 256
@@ -49,16 +50,16 @@ class Measures:
 def measure(path: Path) -> Measures | ImageError:
     """The measures of a picture, or the fault that keeps it from being decoded."""
     try:
-        rgb, lab = load_rgb_and_lab(path, _measured_size(path))
+        rgb, L, ab = _load(path)
     except ImageError as error:
         return error
     return Measures(
-        mean_L=float(lab[..., 0].mean()),
-        chroma_std=float(lab[..., 1:].std()),
+        mean_L=float(L.mean()),
+        chroma_std=float(ab.std()),
         colourfulness=colourfulness(rgb),
-        max_ab=float(np.abs(lab[..., 1:]).max()),
-        tint_deviation=tint_deviation(lab),
-        phash=perceptual_hash(lab[..., 0]),
+        max_ab=float(np.abs(ab).max()),
+        tint_deviation=tint_deviation(L, ab),
+        phash=perceptual_hash(L),
     )
 
 
@@ -69,23 +70,30 @@ def measure_cells(id: str, found: Measures | ImageError | str) -> tuple[str, ...
     return (id, *[""] * (len(MEASURES_COLUMNS) - 2), str(found))
 
 
-def tint_deviation(lab: NDArray[np.floating]) -> float:
+def tint_deviation(L: NDArray[np.floating], ab: NDArray[np.floating]) -> float:
     """How far colours lie from the one tint that explains them best: root mean square, Lab units.
 
     A tint is a curve over lightness: a* and b* are each a parabola of L*, fitted by least squares
-    to `lab` (H, W, 3). Sepia, selenium and cyanotype, yellowed paper and fading follow such a
-    curve, whatever their strength and even where shadows and lights differ in hue; what is left is
-    colour that lightness does not explain. At 2.5 it told nine sepia prints of 1865 to 1940 (0.9
-    to 1.6) from 5,639 colour photographs, of which 1.1 in 100 lie below: toned ones, and scenes
-    with no colour but the sea's or the sky's (figures in benchmarks/BENCHMARKS.md).
+    to `L` (H, W) and `ab` (H, W, 2). Sepia, selenium and cyanotype, yellowed paper and fading
+    follow such a curve, whatever their strength and even where shadows and lights differ in hue;
+    what is left is colour that lightness does not explain. At 2.5 it told nine sepia prints of 1865
+    to 1940 (0.9 to 1.6) from 5,639 colour photographs, of which 1.1 in 100 lie below: toned ones,
+    and scenes with no colour but the sea's or the sky's (figures in benchmarks/BENCHMARKS.md).
     """
-    lab = np.asarray(lab, dtype=np.float64)
-    L = lab[..., 0].ravel() / 100
-    ab = lab[..., 1:].reshape(-1, 2)
-    powers = np.stack([np.ones_like(L), L, L * L])
-    # By the normal equations: three unknowns, and lstsq copes where one tone makes them singular.
-    curve, *_ = np.linalg.lstsq(powers @ powers.T, powers @ ab, rcond=None)
-    return float(np.sqrt(((ab - powers.T @ curve) ** 2).sum(axis=1).mean()))
+    # The products of all pairs tell all: three unknowns, and what they leave unexplained. Means
+    # are taken off first, so that little cancels out.
+    rows = np.ones((5, L.size))
+    for row, values in zip(rows[1:], (L / 100, None, ab[..., 0], ab[..., 1]), strict=True):
+        if values is None:
+            np.square(rows[1], out=row)
+        else:
+            row[:] = values.ravel()
+            row -= row.mean()
+    products = rows @ rows.T / L.size
+    powers, mixed, colours = products[:3, :3], products[:3, 3:], products[3:, 3:]
+    # lstsq copes where one tone makes them singular.
+    curve, *_ = np.linalg.lstsq(powers, mixed, rcond=None)
+    return float(np.sqrt(max(0.0, colours.trace() - (curve * mixed).sum())))
 
 
 def perceptual_hash(L: NDArray[np.floating]) -> str:
@@ -104,12 +112,21 @@ def perceptual_hash(L: NDArray[np.floating]) -> str:
     return f"{int(bits, 2):016x}"
 
 
-def _measured_size(path: Path) -> int:
-    """MEASURED_SIZE, or for a row of arrays its own side, down to what the hash can divide."""
+def _load(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.floating], NDArray[np.floating]]:
+    """The square that is measured: sRGB (H, H, 3), L* (H, H) and ab (H, H, 2) in Lab units.
+
+    Lab is that of `stored.rgb_to_stored`, to within 0.005 in L* and 0.04 in a* or b*. JPEG files of
+    1,024 pixels and more are decoded at reduced size, which moves the figures by 1 % at most or so.
+    A row of arrays has its own side, down to what the hash can divide. Raises ImageError.
+    """
     side = array_side(path)
     if side is None:
-        return MEASURED_SIZE
-    return min(MEASURED_SIZE, max(HASH_SIZE, side - side % HASH_SIZE))
+        rgb = load_square(path, MEASURED_SIZE, quick=True)
+        scale = np.float32(SCALE_FACTOR)
+        L, ab = denormalize(*(part * scale for part in rgb_to_stored(rgb)))
+        return rgb, L, ab
+    rgb, lab = load_row(path, min(MEASURED_SIZE, max(HASH_SIZE, side - side % HASH_SIZE)))
+    return rgb, lab[..., 0], lab[..., 1:]
 
 
 def _cosines(rows: int, size: int) -> NDArray[np.float64]:

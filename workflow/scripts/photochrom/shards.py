@@ -13,7 +13,7 @@ Fletcher-32 checksum, the metadata their own, and shards.csv the SHA-256 of each
 
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,14 +96,18 @@ def write_stored(
             for name, shape in (("L", (size, size)), ("ab", (size, size, 2)))
         )
         file.create_dataset("id", data=names, chunks=names.shape, **options)
-        start = 0
-        for batch in _batches(pictures):
-            stop = start + len(batch)
-            L[start:stop] = np.stack([picture[0] for picture in batch])
-            ab[start:stop] = np.stack([picture[1] for picture in batch])
-            start = stop
-    if start != count:
-        raise ValueError(f"{start} pictures for {count} ids")
+        batch = [np.empty((BATCH, *data.shape[1:]), "<i2") for data in (L, ab)]
+        done = 0
+        for picture in pictures:
+            at = done % BATCH
+            for values, part in zip(batch, picture, strict=True):
+                values[at] = part
+            done += 1
+            if at + 1 == BATCH or done == count:
+                for data, values in zip((L, ab), batch, strict=True):
+                    data[done - at - 1 : done] = values[: at + 1]
+    if done != count:
+        raise ValueError(f"{done} pictures for {count} ids")
     with atomic_path(path) as temporary:
         temporary.write_bytes(buffer.getbuffer())
 
@@ -169,7 +173,9 @@ def load_split(
     index = read_table(shards_csv, SHARDS_COLUMNS, "normalize.py index")
     recorded = {row["shard"]: (Path(row["path"]), row["sha256"]) for row in index}
     for name, places in wanted.items():
-        path, sha256 = recorded.get(name, (Path(name), ""))
+        if name not in recorded:
+            raise StageError(f"{split_csv} names {name}, {shards_csv} does not; run split again")
+        path, sha256 = recorded[name]
         if not path.is_file() or sha256_file(path) != sha256:
             raise _damaged(path, f"missing, or its sha256 is not the one in {shards_csv}")
         shard = read_shard(path)
@@ -181,19 +187,6 @@ def load_split(
         colour.append(shard.ab[rows].transpose(0, 3, 1, 2))
     L, ab = np.concatenate(lightness), np.ascontiguousarray(np.concatenate(colour))
     return TrainingSet(ids, L, ab, SCALE_FACTOR, _content_sha256(ids, L, ab))
-
-
-def _batches(
-    pictures: Iterable[tuple[Stored, Stored]],
-) -> Iterator[list[tuple[Stored, Stored]]]:
-    batch: list[tuple[Stored, Stored]] = []
-    for picture in pictures:
-        batch.append(picture)
-        if len(batch) == BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
 
 
 def _constants() -> dict[str, float | int]:
@@ -216,7 +209,16 @@ def _content_sha256(ids: Sequence[str], L: NDArray[np.int16], ab: NDArray[np.int
 
 
 def _damaged(path: Path, why: str) -> StageError:
-    return StageError(
-        f"shard {path} cannot be used: {why}; rebuild it with "
-        f"`snakemake --cores N --forcerun {path}`"
+    return StageError(f"shard {path} cannot be used: {why}; rebuild it with `{rebuilding(path)}`")
+
+
+def rebuilding(path: Path) -> str:
+    """The command that rebuilds a shard and checks all of them, and does nothing else.
+
+    The target is their index: without one, Snakemake would go on to train again, however equal the
+    rebuilt bytes. The configuration is that of the last run, however it was given.
+    """
+    return (
+        f"snakemake {path.parent}.csv --cores N --configfile results/run_config.yaml "
+        f"--forcerun {path}"
     )

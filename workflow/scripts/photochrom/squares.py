@@ -45,7 +45,7 @@ def decoded_square(path: Path, size: int) -> tuple[NDArray[Any], str]:
         sha256, rgb = hashlib.sha256(content).hexdigest(), _shrunk_jpeg(content, size)
     else:
         sha256, rgb = sha256_file(path), None
-    return load_square(path, size) if rgb is None else rgb, sha256
+    return load_square(path, size, quick=True) if rgb is None else rgb, sha256
 
 
 def stored_square(square: NDArray[Any]) -> tuple[Stored, Stored]:

@@ -4,8 +4,8 @@ A normalized value (`color.normalize`: L*/50 - 1, a*/110, b*/110) is stored as t
 of SCALE_FACTOR, in int16. Rounding costs at most 0.00076 in L* and 0.0017 in a* or b*.
 
 `rgb_to_stored` gives the same integers as `color.rgb_to_lab` would, to within 0.005 in L* and 0.04
-in a* or b*, far below a level of 8-bit sRGB, and ten times as fast: all powers and roots are read
-from tables. It adds integers, and otherwise subtracts, multiplies and rounds single floats, so
+in a* or b*, far below a level of 8-bit sRGB, and several times as fast: all powers and roots are
+read from tables. It adds integers, and otherwise subtracts, multiplies and rounds single floats, so
 equal pixels give equal integers on every machine.
 """
 

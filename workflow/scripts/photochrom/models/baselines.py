@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from photochrom.color import AB_SCALE, denormalize, normalize
 from photochrom.runtime import StageError, sha256_file, sha256_text
-from photochrom.shards import read_shard
+from photochrom.shards import read_shard, rebuilding
 from photochrom.stored import SCALE_FACTOR, STORED_MAX
 from photochrom.tables import SHARDS_COLUMNS, SPLIT_COLUMNS, read_table
 
@@ -89,7 +89,7 @@ def mean_training_ab(shards_csv: Path, split_csv: Path) -> tuple[float, float, i
         ):
             raise StageError(
                 f"shard {path} is not the one that {shards_csv} and {split_csv} describe; rebuild "
-                f"it with `snakemake --cores N --forcerun {path}`"
+                f"it with `{rebuilding(path)}`"
             )
         stored = shard.ab[[row for row, _ in rows]]
         total += stored.sum(axis=(0, 1, 2), dtype=np.int64)  # integers: exact in any order

@@ -37,6 +37,7 @@ MAX_RATIO = 200
 RATIO_ALLOWANCE = 64 << 20
 # Tar keeps long names in members of their own, which tarfile reads into memory whole.
 MAX_NAME_BYTES = 1 << 20
+MAX_NAME = 4096  # characters; no file could be called more, and no cell of a table holds 2 ** 17
 
 NESTED = "an archive in the source, not opened; name it in data.sources itself"
 
@@ -148,8 +149,10 @@ def members(path: Path) -> Iterator[Member]:
             name = "/".join(parts)
             fault = _name_fault(member.name)
             if fault:
-                yield Member(member.name, fault)
-            elif parts and parts[0] != "__MACOSX" and not any(p.startswith(".") for p in parts):
+                yield Member(member.name[:MAX_NAME], fault)
+            elif not parts:
+                yield Member(member.name, "it has no name")
+            elif parts[0] != "__MACOSX" and not any(p.startswith(".") for p in parts):
                 twice = "the name comes up twice in the archive" if name in seen else ""
                 seen.add(name)
                 yield Member(name, member.error or twice, member.open)
@@ -162,7 +165,7 @@ def _zip_members(path: Path) -> Iterator[Member]:
     unpacked = 0
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
-            if info.is_dir():
+            if info.filename.endswith("/"):  # is_dir() stumbles over an empty name
                 continue
             mode = info.external_attr >> 16
             error = ""
@@ -306,7 +309,9 @@ def _chunks(member: Member) -> Iterator[bytes]:
 
 
 def _name_fault(name: str) -> str:
-    """Why a name could lead out of the archive; Windows' way of writing paths included."""
+    """Why a name is too long, or could lead out of the archive, in Windows' writing too."""
+    if len(name) > MAX_NAME:
+        return f"its name is too long: {len(name)} characters"
     slashed = name.replace("\\", "/")
     if slashed.startswith("/") or re.match(r"[A-Za-z]:/", slashed):
         return "its name is an absolute path"

@@ -105,7 +105,7 @@ def fetch(session: requests.Session, url: str, target: Path, sha256: str, terms:
             except (
                 requests.RequestException,
                 urllib3.exceptions.HTTPError,
-                UnicodeError,  # a host name that no name can be
+                ValueError,  # a host name, or an address to go to, that none can be
             ) as error:
                 raise _classified(error) from error
         except _AgainError as fault:
@@ -163,7 +163,7 @@ def _transfer(
         version.validator = _validator(response.headers)
         packed = response.headers.get("Content-Encoding", "identity")
         if packed != "identity":
-            raise FetchError(f"sent packed ({packed[:20]}), which was not asked for")
+            raise FetchError(f"sent packed ({_said(packed)}), which was not asked for")
         expected = _length(response.headers)
         expected = None if expected is None else expected + have
         if expected is not None and expected > MAX_BYTES:
@@ -201,7 +201,7 @@ def _check_status(response: requests.Response, part: Path) -> None:
     status = response.status_code
     if status in (200, 206):
         return
-    reason = f"HTTP {status} {response.reason or ''}".strip()
+    reason = f"HTTP {status} {_said(response.reason or '')}".strip()
     if status == 416:  # what is in `part` is no beginning of the file
         part.unlink(missing_ok=True)
         raise _AgainError(reason)
@@ -229,22 +229,21 @@ def _classified(error: Exception) -> Exception:
         return FetchError(f"more than {MAX_REDIRECTS} redirects")
     if isinstance(error, requests.exceptions.SSLError):
         return FetchError("the server's certificate is not trusted, or its encryption too old")
-    if isinstance(
-        error,
-        UnicodeError | requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema,
-    ):
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
         return FetchError(BAD_ADDRESS)
     if isinstance(error, requests.exceptions.Timeout | urllib3.exceptions.TimeoutError):
         return _AgainError("no answer in time")
     if isinstance(error, requests.exceptions.ConnectionError):
         return _AgainError("no connection")
-    return _AgainError("the connection broke off")
+    if isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError):
+        return _AgainError("the connection broke off")
+    return FetchError(BAD_ADDRESS)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float:
     try:
         return max(0.0, Retry().parse_retry_after(headers.get("Retry-After", "0")))
-    except urllib3.exceptions.InvalidHeader:
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):  # no number, no date
         return 0.0
 
 
@@ -255,7 +254,12 @@ def _validator(headers: Mapping[str, str]) -> str:
 
 def _length(headers: Mapping[str, str]) -> int | None:
     text = headers.get("Content-Length", "")
-    return int(text) if text.isdecimal() else None
+    return int(text) if text.isdecimal() and len(text) < 20 else None
+
+
+def _said(text: str) -> str:
+    """A server's own words as tables and terminals can bear them."""
+    return "".join(each if each.isprintable() else "?" for each in text[:40])
 
 
 def _digest(path: Path) -> str:

@@ -76,6 +76,11 @@ def _is_address(url: str) -> bool:
         return False
 
 
+def without_password(url: str) -> str:
+    """An address as tables and reports may show it: without the `user:password@` in front."""
+    return re.sub(r"(?<=//)[^/?#]*@", "", url, count=1)
+
+
 def _host(url: str) -> str:
     return urlsplit(url).netloc if _is_address(url) else "no host"
 
@@ -143,16 +148,16 @@ def _fetch_all(
 
 def _image(row: Row, error: str, store: Path, label: str) -> SourceImage:
     credit = (row["licence"], row["attribution"])
-    url = row["url"] or f"line {row['line']}"
+    shown = without_password(row["url"]) or f"line {row['line']}"
     if not error:
-        target = _target(url, store)
-        image = describe(target, label, url, None, *credit)
+        target = _target(row["url"], store)
+        image = describe(target, label, shown, None, *credit)
         if not image.error:
             return image
         error = image.error
         if not row["sha256"]:
             target.unlink(missing_ok=True)  # another run may get something better
-    return unusable(url, label, url, error, "", *credit)
+    return unusable(shown, label, shown, error, "", *credit)
 
 
 def _report(path: Path, images: list[SourceImage], already: int, seconds: float) -> None:
