@@ -8,7 +8,15 @@ import pytest
 
 from photochrom.color import AB_SCALE, denormalize, normalize, rgb_to_lab
 from photochrom.metrics.protocols import paint_picture
-from photochrom.models.baselines import Painter, constant, grey, mean_training_ab, truth
+from photochrom.models.baselines import (
+    Painter,
+    constant,
+    even_mask,
+    grey,
+    levin,
+    mean_training_ab,
+    truth,
+)
 from photochrom.runtime import EXIT_USAGE, StageError, sha256_file
 from photochrom.shards import read_shard, write_shard
 
@@ -30,7 +38,22 @@ def test_even_painters_keep_the_lightness(painter: Painter, a: float, b: float) 
 
 def test_digests_name_what_is_painted() -> None:
     assert constant(1, 2, 7).digest == constant(1, 2, 9).digest
-    assert len({painter.digest for painter in (grey(), truth(), constant(1, 2, 7))}) == 3
+    painters = (grey(), truth(), constant(1, 2, 7), levin(9), levin(8))
+    assert len({painter.digest for painter in painters}) == 5
+
+
+def test_levin_knows_a_few_evenly_spread_colours_and_spreads_them() -> None:
+    mask = even_mask(32, 48, 25)
+    assert mask.sum() == 25
+    quarters = [part.sum() for half in np.split(mask, 2) for part in np.split(half, 2, axis=1)]
+    assert min(quarters) >= 5
+    assert even_mask(2, 2, 100).all()
+    smooth = np.mgrid[0:32, 0:48].astype(float)
+    lab = np.stack([smooth[0] + 40, smooth[1] - 20, smooth[0] - 10], axis=-1)
+    errors = [np.abs(levin(hints).paint(lab) - lab) for hints in (1, 25, 300)]
+    assert all((error[..., 0] == 0).all() for error in errors)
+    assert errors[0].mean() > 2 * errors[1].mean() > 4 * errors[2].mean()
+    assert (errors[1][mask] == 0).all()
 
 
 def test_truth_is_what_a_shard_gives_back(tmp_path: Path) -> None:

@@ -8,10 +8,12 @@ import torch
 from torch.nn import functional as F
 
 from photochrom.color import rgb_to_lab_torch
-from photochrom.models import encoders
+from photochrom.models import encoders, weights_sha256
 from photochrom.models.encoders import OFFLINE, OFFLINE_TENSORS, Classifier, Encoder, grey_rgb
 from photochrom.runtime import EXIT_MISSING, StageError
 
+# Of the package's tensors by timm's names.
+MAPPED_SHA256 = "b74918d7d2733b5c74599728baffddd1c2592031706f669625969cc55c6b3dea"
 # ImageNet's classes (0 to 999) of cats, and of what a cup of coffee may be called.
 CATS = {281, 282, 283, 284, 285}
 COFFEE = {504, 967, 968}
@@ -55,7 +57,9 @@ def test_the_encoder_is_the_body_of_the_classifier(classifier: Classifier) -> No
     whole = classifier.network.state_dict()
     for name, value in encoder.network.state_dict().items():
         assert torch.equal(value, whole[name]), name
-    assert len(encoders._offline_weights()) == OFFLINE_TENSORS
+    mapped = encoders._offline_weights()
+    assert len(mapped) == OFFLINE_TENSORS
+    assert weights_sha256(mapped) == MAPPED_SHA256
     L = torch.rand(1, 1, 32, 64) * 2 - 1
     features = encoder(L)
     assert [each.shape[1] for each in features] == encoder.channels == [16, 24, 40, 112, 320]

@@ -17,6 +17,7 @@ import yaml
 
 import train
 from photochrom.models import load_model
+from photochrom.models.base import Distribution
 from photochrom.runtime import EXIT_MODEL, StageError, csv_text
 from photochrom.shards import index_rows, write_shard
 from photochrom.tables import SHARDS_COLUMNS, SPLIT_COLUMNS
@@ -94,6 +95,21 @@ def test_two_phases_and_what_they_leave(room: Path) -> None:
     assert "<svg" in (room / "second" / "curves.svg").read_text()
     last = (room / "second" / "train.log").read_text().splitlines()[-1]
     assert re.search(r"made \S*/second/model\.safetensors: 16 steps in .*, validation PSNR", last)
+
+
+def test_a_network_of_colour_bins_keeps_the_first_phases_prior(room: Path) -> None:
+    network = {"name": "zhang16", "width": 2, "neighbours": 5, "temperature": 0.38}
+    first = {**L1, "losses": {"rebalanced-ce": 1}, "epochs": 1}
+    edit(room / "l1.yaml", network=network, phase=first)
+    edit(room / "gan.yaml", network=network, phase={**first, "name": "gan", "parts": [1]})
+    train.main(arguments(room, "l1", "first"))
+    train.main(arguments(room, "gan", "second", parent="first"))
+    one, two = (load_model(room / to / "model.safetensors").network for to in ("first", "second"))
+    assert isinstance(one, Distribution)
+    assert isinstance(two, Distribution)
+    assert one.prior.std() > 0
+    assert torch.equal(one.prior, two.prior)
+    assert torch.equal(one.weights, two.weights)
 
 
 def test_equal_runs_give_equal_bytes(room: Path) -> None:

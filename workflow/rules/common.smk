@@ -215,6 +215,7 @@ MODULES = {
         "models/encoder_unet.py",
         "models/encoders.py",
         "models/fusion.py",
+        "models/levin.py",
         "models/photochrom.py",
         "models/unet.py",
         "models/zhang16.py",

@@ -42,10 +42,13 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--row", required=True, help="name of the row")
     painter = parser.add_mutually_exclusive_group(required=True)
     painter.add_argument("--model", type=Path, help="model.safetensors")
-    painter.add_argument("--yardstick", choices=["grey", "constant", "truth"])
+    painter.add_argument("--yardstick", choices=["grey", "constant", "levin", "truth"])
     parser.add_argument("--catalog", type=Path, required=True, help="catalog.csv")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
     parser.add_argument("--shards", type=Path, help="shards.csv; needed by --yardstick constant")
+    parser.add_argument(
+        "--hints", type=int, default=100, help="true colours given to --yardstick levin"
+    )
     parser.add_argument("--protocols", default="paired-256crop", help="names, with commas")
     parser.add_argument("--out", type=Path, required=True, help="the figures, JSON")
     parser.add_argument("--per-image", type=Path, required=True, help="figures per photograph, CSV")
@@ -58,8 +61,8 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.yardstick == "constant" and args.shards is None:
         parser.error("--yardstick constant needs --shards")
-    if args.threads < 1:
-        parser.error("--threads must be 1 or more")
+    if min(args.threads, args.hints) < 1:
+        parser.error("--threads and --hints must be 1 or more")
     return args
 
 
@@ -72,6 +75,8 @@ def make_painter(args: argparse.Namespace, device: "torch.device") -> "Painter":
 
     if args.yardstick == "grey":
         return baselines.grey()
+    if args.yardstick == "levin":
+        return baselines.levin(args.hints)
     if args.yardstick == "truth":
         return baselines.truth()
     if args.yardstick == "constant":

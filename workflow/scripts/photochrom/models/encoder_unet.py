@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from photochrom.models.base import Colorizer, start_weights
 from photochrom.models.encoders import Encoder
-from photochrom.models.unet import Enlarge
+from photochrom.models.unet import Enlarge, Normalized
 
 # Fewest channels of a decoder stage.
 NARROWEST = 16
@@ -22,7 +22,9 @@ class EncoderUNet(Colorizer):
     whose scales halve. The decoder is that of `unet`, in its smooth design: one Enlarge a halving,
     of `width` channels at the coarsest, half as many at each finer one; at
     the full size, and at half of it where the encoder begins at a quarter, it is joined by 3x3
-    convolutions of L, so that edges are sharp.
+    convolutions of L, so that edges are sharp. The encoder's features pass a normalized 1x1
+    convolution first, because those of most encoders mean something below zero too, which the
+    decoder's ReLU would cut off.
 
     Raises ValueError for impossible options.
     """
@@ -37,6 +39,7 @@ class EncoderUNet(Colorizer):
         self.stems = nn.ModuleList(
             nn.Conv2d(1, NARROWEST, 3, 2**level, padding=1) for level in range(halvings)
         )
+        self.laterals = nn.ModuleList(lateral(each, each) for each in encoding.channels)
         skips = [NARROWEST] * halvings + encoding.channels
         self.multiple = encoding.reductions[-1]
         stages: list[nn.Module] = []
@@ -51,7 +54,8 @@ class EncoderUNet(Colorizer):
         self.encoder = encoding  # after apply(): its own start stays
 
     def forward(self, L: Tensor) -> Tensor:
-        skips = [*(stem(L) for stem in self.stems), *self.encoder(L)]
+        features = zip(self.laterals, self.encoder(L), strict=True)
+        skips = [*(stem(L) for stem in self.stems), *(layer(x) for layer, x in features)]
         x = skips.pop()
         for enlarge in self.up:
             x = enlarge(x, skips.pop())
@@ -59,3 +63,8 @@ class EncoderUNet(Colorizer):
 
     def begin(self, ab: NDArray[np.int16], scale: float) -> None:
         self.encoder.begin()
+
+
+def lateral(before: int, after: int) -> Normalized:
+    """What leads from an encoder's features to a decoder."""
+    return Normalized(nn.Conv2d(before, after, 1, bias=False))

@@ -127,7 +127,10 @@ def _pretrained(name: str, network: nn.Module, features_only: bool) -> dict[str,
     """The pretrained values of all that `network` holds, by its own names."""
     if name == OFFLINE:
         whole = _offline_weights()
-        return {key: whole.get(key, value) for key, value in network.state_dict().items()}
+        return {
+            key: value if _is_counter(key) else whole[key]
+            for key, value in network.state_dict().items()
+        }
     import timm
 
     try:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from photochrom.colour_bins import annealed_mean
 from photochrom.models.attention import CrossAttention, SelfAttention
 from photochrom.models.base import Distribution, start_weights
+from photochrom.models.encoder_unet import lateral
 from photochrom.models.encoders import Encoder
 from photochrom.models.unet import Enlarge
 
@@ -31,7 +32,8 @@ class Photochrom(Distribution):
     - Encoder: any timm encoder, as in `encoder-unet`; the offline one has 3.0 M parameters.
       Self-attention at its two coarsest scales (zero at the start) lets far parts of a picture
       agree on a colour.
-    - Pixel decoder: U-Net stages up to a quarter of the size, of `width` channels each.
+    - Pixel decoder: U-Net stages up to a quarter of the size, of `width` channels each, as those
+      to which the encoder's features are brought first.
     - Colour decoder, after DDColor (Kang et al. 2023) and ColorFormer (Ji et al. 2022): queries
       look at the decoder's scales in turn (cross-attention), then at each other, and their
       products with the features of a place are that place's scores. Unlike there, a query stands
@@ -58,17 +60,12 @@ class Photochrom(Distribution):
             raise ValueError(f"width {width} is not a positive multiple of {2 * HEADS}")
         encoding = Encoder(encoder)
         self.multiple = encoding.reductions[-1]
-        finest = encoding.reductions.index(STRIDE)
-        skips = encoding.channels[finest:]
-        self.finest = finest
-        self.far = nn.ModuleList(SelfAttention(channels) for channels in skips[-2:])
-        self.up = nn.ModuleList()
-        before = skips[-1]
-        for skip in reversed(skips[:-1]):
-            self.up.append(Enlarge(before, skip, width, dropout=0.0))
-            before = width
-        memories = [skips[-1], *[width] * (ROUNDS - 1)]
-        self.rounds = nn.ModuleList(Round(2 * width, memory) for memory in memories)
+        self.finest = encoding.reductions.index(STRIDE)
+        channels = encoding.channels[self.finest :]
+        self.laterals = nn.ModuleList(lateral(each, width) for each in channels)
+        self.far = nn.ModuleList(SelfAttention(width) for _ in range(2))
+        self.up = nn.ModuleList(Enlarge(width, width, width, dropout=0.0) for _ in channels[1:])
+        self.rounds = nn.ModuleList(Round(2 * width, width) for _ in range(ROUNDS))
         self.known = nn.Linear(2, 2 * width)
         self.learned = nn.Parameter(torch.zeros(len(self.bins), 2 * width))
         self.match = nn.Linear(2 * width, width)
@@ -84,7 +81,8 @@ class Photochrom(Distribution):
         self.encoder = encoding  # after apply(): its own start stays
 
     def predict(self, L: Tensor) -> tuple[Tensor, Tensor]:
-        skips = self.encoder(L)[self.finest :]
+        features = self.encoder(L)[self.finest :]
+        skips = [layer(x) for layer, x in zip(self.laterals, features, strict=True)]
         skips[-2:] = [attend(x) for attend, x in zip(self.far, skips[-2:], strict=True)]
         x = skips.pop()
         scales = [x]
