@@ -28,8 +28,13 @@ size: 8
 epochs: 8
 batch: 4
 parts: null
+steps: null
+ema: null
+on_nan: {rollbacks: 0, factor: 0.5}
+compute: {precision: fp32, memory_format: contiguous, compile: false, deterministic: true}
 losses: {l1: 100, gan: 1}
-optimizer: {name: adam, lr: 0.001, betas: [0.5, 0.999], decay: 0.5}
+optimizer: {name: adam, lr: 0.001, betas: [0.5, 0.999], decay: 0.5, shape: linear,
+  warmup: 0, weight_decay: 0, clip: null}
 augment: {flip: true, crop: 0.5, chroma: [0.5, 1.0]}
 evaluate_every: 10
 discriminator: {name: patchgan, width: 8, layers: 1, lr: 0.001, betas: [0.5, 0.999]}
@@ -55,6 +60,7 @@ def room(tmp_path: Path) -> Path:
     (tmp_path / "split.csv").write_text(csv_text(SPLIT_COLUMNS, rows))
     for phase in (L1, GAN):
         recipe = {"experiment": "mini", "seed": 1, "network": NETWORK, "phase": phase}
+        recipe["input"] = {"clahe": None}
         (tmp_path / f"{phase['name']}.yaml").write_text(yaml.safe_dump(recipe))
     return tmp_path
 

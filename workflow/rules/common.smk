@@ -166,10 +166,13 @@ MODULES = {
         "version.py",
     ],
     "train": [
+        "averages.py",
         "batches.py",
         "checkpoints.py",
+        "clahe.py",
         "color.py",
         "curves.py",
+        "device.py",
         "losses.py",
         "models/__init__.py",
         "models/base.py",
@@ -185,6 +188,7 @@ MODULES = {
         "version.py",
     ],
     "evaluate": [
+        "clahe.py",
         "color.py",
         "images.py",
         "inference.py",
@@ -224,6 +228,7 @@ MODULES = {
         "archive/picture.py",
         "archive/provenance.py",
         "archive/records.py",
+        "clahe.py",
         "color.py",
         "images.py",
         "inference.py",
@@ -362,6 +367,7 @@ def recipe(wildcards):
             "experiment": wildcards.experiment,
             "seed": experiment["seed"],
             "network": experiment["network"],
+            "input": experiment["input"],
             "phase": phase,
         }
     )

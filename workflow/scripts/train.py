@@ -45,6 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--checkpoint-seconds", type=float, default=30.0, help="time between checkpoints"
     )
+    parser.add_argument(
+        "--resident",
+        choices=["auto", "true", "false"],
+        default="auto",
+        help="keep the training pictures on the GPU; auto when half of its free memory holds them",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     parser.add_argument("--threads", type=int, help="CPU threads; all of them when left out")
     args = parser.parse_args(argv)
@@ -55,6 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def train(args: argparse.Namespace) -> None:
     """Train as the arguments say and publish model.safetensors, log.jsonl and curves.svg."""
+    import dataclasses
+
     import torch
 
     from photochrom.curves import curves_svg
@@ -87,7 +95,14 @@ def train(args: argparse.Namespace) -> None:
         device,
     )
     records = train_phase(
-        recipe, network, training, validation, device, args.resume / key, args.checkpoint_seconds
+        recipe,
+        network,
+        training,
+        validation,
+        device,
+        args.resume / key,
+        args.checkpoint_seconds,
+        args.resident,
     )
     last = records[-1]
     text = "".join(json.dumps(record) + "\n" for record in records)
@@ -100,6 +115,7 @@ def train(args: argparse.Namespace) -> None:
         "experiment": recipe.experiment,
         "phase": phase.name,
         "network": recipe.network,
+        "input": dataclasses.asdict(recipe.input),
         "size": phase.size,
         "steps": last["step"],
     }
@@ -126,7 +142,7 @@ def first_network(recipe: "Recipe", parent: Path | None) -> "tuple[Colorizer, st
     if parent is None:
         torch.manual_seed(random_key(recipe.seed, "network"))
         try:
-            return build(recipe.network), ""
+            return build(recipe.network, recipe.input.clahe), ""
         except ValueError as error:
             raise StageError(f"experiment {recipe.experiment}: {error}") from error
     model = load_model(parent)
@@ -134,6 +150,12 @@ def first_network(recipe: "Recipe", parent: Path | None) -> "tuple[Colorizer, st
         raise StageError(
             f"{parent} holds the network {model.metadata['network']}, the recipe asks for "
             f"{recipe.network}; train the phase before again",
+            EXIT_MODEL,
+        )
+    if model.network.clahe != recipe.input.clahe:
+        raise StageError(
+            f"{parent} was trained with the input transform {model.network.clahe}, the recipe "
+            f"asks for {recipe.input.clahe}; train the phase before again",
             EXIT_MODEL,
         )
     return model.network, model.digest

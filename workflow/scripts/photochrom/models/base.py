@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from photochrom.clahe import Clahe, equalized
+
 
 class Colorizer(nn.Module):
     """A network that predicts chroma from lightness.
@@ -11,6 +13,15 @@ class Colorizer(nn.Module):
     """
 
     multiple: int
+    # The experiment's input transform; see `see`.
+    clahe: Clahe | None = None
+
+    def see(self, L: Tensor) -> Tensor:
+        """L as the network is to be given it, of the same shape and range.
+
+        What the network does not see of the lightness, the picture still has: its L stays.
+        """
+        return L if self.clahe is None else equalized(L, self.clahe)
 
     def forward(self, L: Tensor) -> Tensor:
         raise NotImplementedError
