@@ -21,14 +21,20 @@ RECIPE = yaml.safe_load("""
 experiment: mini
 seed: 1
 network: {name: unet, width: 8, depth: 2, dropout: 0.0}
+input: {clahe: null}
 phase:
   name: gan
   size: 16
   epochs: 2
   batch: 4
   parts: null
+  steps: null
+  ema: null
+  on_nan: {rollbacks: 0, factor: 0.5}
+  compute: {precision: fp32, memory_format: contiguous, compile: false, deterministic: true}
   losses: {l1: 100, gan: 1}
-  optimizer: {name: adam, lr: 0.001, betas: [0.5, 0.999], decay: 0.5}
+  optimizer: {name: adam, lr: 0.001, betas: [0.5, 0.999], decay: 0.5,
+    shape: linear, warmup: 0, weight_decay: 0, clip: null}
   augment: {flip: true, crop: 0.5, chroma: [0.5, 1.0]}
   evaluate_every: 5
   discriminator: {name: patchgan, width: 8, layers: 1, lr: 0.001, betas: [0.5, 0.999]}
@@ -52,6 +58,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 def experiment_recipes(experiment: dict[str, Any]) -> list[dict[str, Any]]:
     """What the workflow gives to train.py for each phase of a checked experiment."""
     shared = {"experiment": "mine", "seed": experiment["seed"], "network": experiment["network"]}
+    shared["input"] = experiment["input"]
     return [{**shared, "phase": phase} for phase in experiment["phases"]]
 
 
@@ -79,6 +86,17 @@ def test_its_digest_is_about_what_it_says(tmp_path: Path) -> None:
         ("phase.optimizer.decay", ..., "optimizer: decay is missing"),
         ("phase.augment", None, "augment is not a mapping"),
         ("phase.epochs", 0, "phase: epochs is 0, not above zero"),
+        ("phase.epochs", None, "epochs is None and steps is None; give exactly one"),
+        ("phase.steps", 7, "epochs is 2 and steps is 7; give exactly one"),
+        ("phase.ema", 1, "ema is 1, not between 0 and 1"),
+        ("phase.on_nan.factor", 2, "rollbacks is 0 and factor 2"),
+        ("phase.compute.precision", "fp16", "precision is 'fp16', not fp32 or bf16"),
+        ("phase.optimizer.shape", "square", "shape is 'square', not linear or cosine"),
+        ("phase.optimizer.warmup", -1, "warmup is -1"),
+        ("phase.optimizer.weight_decay", 0.1, "weight_decay is for adamw"),
+        ("phase.optimizer.clip", 0, "clip is 0"),
+        ("input", {"gamma": 2}, "input: clahe is missing"),
+        ("input.clahe", {"clip": 0, "tiles": 8}, "clahe: clip is 0"),
         ("phase.optimizer.lr", "2e-4", "lr is the text '2e-4'; write it like 0.0002"),
         ("phase.optimizer.lr", -1, "optimizer: lr is -1"),
         ("phase.optimizer.decay", 2, "decay is 2"),
@@ -158,6 +176,8 @@ def test_each_network_has_its_own_options(network: Any, says: str) -> None:
         ({"name": "a/b"}, "phases[0].name"),
         ({"augment": {"crop": 1.5}}, "crop must be at most 1"),
         ({"optimizer": {"name": "sgd"}}, "optimizer.name is sgd"),
+        ({"steps": 0}, "phases[0].steps must be at least 1"),
+        ({"ema": 1}, "ema must be less than 1"),
         ({"discriminator": {"layres": 2}}, "did you mean layers?"),
     ],
 )

@@ -29,8 +29,13 @@ size: 8
 epochs: 8
 batch: 4
 parts: null
+steps: null
+ema: null
+on_nan: {rollbacks: 0, factor: 0.5}
+compute: {precision: fp32, memory_format: contiguous, compile: false, deterministic: true}
 losses: {l1: 100, gan: 1}
-optimizer: {name: adam, lr: 0.001, betas: [0.5, 0.999], decay: 0.5}
+optimizer: {name: adam, lr: 0.001, betas: [0.5, 0.999], decay: 0.5, shape: linear,
+  warmup: 0, weight_decay: 0, clip: null}
 augment: {flip: true, crop: 0.5, chroma: [0.5, 1.0]}
 evaluate_every: 10
 discriminator: {name: patchgan, width: 8, layers: 1, lr: 0.001, betas: [0.5, 0.999]}
@@ -56,6 +61,7 @@ def room(tmp_path: Path) -> Path:
     (tmp_path / "split.csv").write_text(csv_text(SPLIT_COLUMNS, rows))
     for phase in (L1, GAN):
         recipe = {"experiment": "mini", "seed": 1, "network": NETWORK, "phase": phase}
+        recipe["input"] = {"clahe": None}
         (tmp_path / f"{phase['name']}.yaml").write_text(yaml.safe_dump(recipe))
     return tmp_path
 
@@ -78,7 +84,10 @@ def test_two_phases_and_what_they_leave(room: Path) -> None:
     assert train.main(arguments(room, "l1", "first")) == 0
     assert train.main(arguments(room, "gan", "second", parent="first")) == 0
     left = sorted(path.name for path in (room / "second").iterdir())
-    assert left == ["curves.svg", "log.jsonl", "model.safetensors", "train.log"]
+    assert left == [
+        *("curves.svg", "log.jsonl", "model.safetensors"),
+        *("strip.jpg", "tensorboard", "train.log"),
+    ]
     first = load_model(room / "first" / "model.safetensors")
     second = load_model(room / "second" / "model.safetensors")
     assert first.metadata["parent_sha256"] == ""

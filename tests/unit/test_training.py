@@ -4,51 +4,32 @@ import json
 import logging
 import os
 import signal
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
+from mini_training import (
+    CPU,
+    GAN,
+    NETWORK,
+    RECIPE,
+    STEPS,
+    Killed,
+    at_step,
+    kill,
+    pictures,
+    train,
+    untimed,
+)
 from photochrom import checkpoints, training
 from photochrom.losses import GAN_LOSSES
 from photochrom.models import build, weights_sha256
-from photochrom.recipes import Augment, Discriminator, Optimizer, Phase, Recipe
+from photochrom.recipes import Augment, Discriminator, Optimizer
 from photochrom.runtime import EXIT_TERMINATED, StageError, Terminated, log, run_stage
-from photochrom.shards import SCALE_FACTOR, TrainingSet
-from photochrom.training import train_phase
-
-CPU = torch.device("cpu")
-NEVER = 1e9
-GAN = Phase(
-    name="gan",
-    size=8,
-    epochs=7,
-    batch=4,
-    parts=None,
-    losses={"l1": 100.0, "gan": 1.0},
-    optimizer=Optimizer("adam", 0.001, (0.5, 0.999), decay=0.5),
-    augment=Augment(flip=True, crop=0.5, chroma=(0.5, 1.0)),
-    evaluate_every=7,
-    discriminator=Discriminator("patchgan", 8, 1, 0.001, (0.5, 0.999)),
-)
-NETWORK = {"name": "unet", "width": 8, "depth": 2, "dropout": 0.3}
-RECIPE = Recipe("mini", 1, NETWORK, GAN)
-STEPS = 7 * 3  # epochs times whole batches of 14 pictures
-
-
-class Killed(BaseException):
-    """What kill -9 leaves: nothing runs any more, not even a handler."""
-
-
-def pictures(count: int, size: int = 12, seed: int = 0) -> TrainingSet:
-    generator = np.random.default_rng(seed)
-    L = generator.integers(-30000, 30000, (count, 1, size, size)).astype(np.int16)
-    ab = np.concatenate([L // 4, -L // 3], axis=1)  # something to learn
-    return TrainingSet([str(number) for number in range(count)], L, ab, SCALE_FACTOR, "digest")
+from photochrom.validation import MEASURES, Look
 
 
 @pytest.fixture(autouse=True)
@@ -58,46 +39,12 @@ def one_thread(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
     caplog.set_level(logging.INFO, logger="photochrom")
 
 
-def train(
-    folder: Path, every: float = NEVER, recipe: Recipe = RECIPE, count: int = 14
-) -> tuple[str, list[dict[str, Any]]]:
-    """Train from the start or from a checkpoint; the weights' digest and the log."""
-    torch.manual_seed(0)
-    network = build(recipe.network)
-    torch.manual_seed(np.random.default_rng().integers(2**31))  # must not matter
-    records = train_phase(recipe, network, pictures(count), pictures(3, seed=9), CPU, folder, every)
-    return weights_sha256(network.state_dict()), records
-
-
-def untimed(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in each.items() if key != "seconds"} for each in records]
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, Any]]]:
     """The digest and the untimed log of an undisturbed run."""
     torch.set_num_threads(1)
     digest, records = train(tmp_path_factory.mktemp("whole"))
     return digest, untimed(records)
-
-
-def at_step(
-    monkeypatch: pytest.MonkeyPatch, step: int, do: Callable[[training.State], None]
-) -> None:
-    """Let something happen in the middle of the step that follows `step` steps."""
-    real = training.update
-
-    def update(state: training.State, *rest: Any) -> torch.Tensor:
-        values = real(state, *rest)
-        if state.step == step:
-            do(state)
-        return values
-
-    monkeypatch.setattr(training, "update", update)
-
-
-def kill(state: training.State) -> None:
-    raise Killed
 
 
 def test_equal_runs_give_equal_weights_and_logs(tmp_path: Path, whole: Any) -> None:
@@ -116,7 +63,11 @@ def test_the_log_has_means_of_ten_steps_and_the_asked_for_validations(tmp_path: 
     ]
     names = {"kind", "phase", "step", "epoch", "seconds"}
     assert records[2].keys() - names == {"l1", "gan", "d"}
-    assert records[3].keys() - names == {"psnr_rgb", "colourfulness", "colourfulness_truth", "l1"}
+    assert records[3].keys() - names == set(MEASURES)
+    assert records[0].keys() - names == {*MEASURES, "not_computed"}
+    assert records[0]["not_computed"]["fid"].startswith("not computed: 3 validation pictures")
+    rows = sorted(path.name for path in tmp_path.glob("look-*.png"))
+    assert rows == [f"look-{step:09d}.png" for step in (0, 7, 14, 21)]
     seconds = [each["seconds"] for each in records]
     assert seconds == sorted(seconds)
     assert (tmp_path / "log.jsonl").read_text().splitlines() == [json.dumps(r) for r in records]
@@ -124,7 +75,8 @@ def test_the_log_has_means_of_ten_steps_and_the_asked_for_validations(tmp_path: 
 
 def test_training_lowers_the_error(tmp_path: Path) -> None:
     phase = replace(GAN, losses={"smooth_l1": 100.0}, discriminator=None, epochs=40)
-    phase = replace(phase, augment=Augment(flip=True, crop=1.0, chroma=(1.0, 1.0)))
+    augment = Augment(flip=True, crop=1.0, chroma=(1.0, 1.0))
+    phase = replace(phase, size=12, augment=augment)  # the size that it is looked at
     _, records = train(tmp_path, recipe=replace(RECIPE, phase=phase))
     first, *_, last = [each for each in records if each["kind"] == "val"]
     assert last["l1"] < 0.6 * first["l1"]
@@ -177,7 +129,7 @@ def test_killed_during_the_last_validation(
 ) -> None:
     real = training.validate
 
-    def validate(*arguments: Any) -> dict[str, float]:
+    def validate(*arguments: Any) -> Look:
         if max((tmp_path / "killed").glob("step-*"), default=Path()).name.startswith(
             f"step-{STEPS:09d}"
         ):
@@ -216,7 +168,7 @@ def test_a_signal_during_validation_is_answered_at_once(
 ) -> None:
     real = training.validate
 
-    def validate(network: Any, data: Any, size: int, batch: int, *rest: Any) -> dict[str, float]:
+    def validate(network: Any, data: Any, size: int, batch: int, *rest: Any) -> Look:
         os.kill(os.getpid(), signal.SIGTERM)
         return real(network, data, size, batch, *rest)
 
@@ -388,13 +340,13 @@ def test_learning_rates_stay_and_then_fall_to_zero() -> None:
     state = training.start(RECIPE, build(NETWORK), CPU)
     assert state.adversary is not None
     rates = []
-    for done in (0.0, 0.5, 0.75, 1.0):
-        training.set_rates(state, GAN, done)
+    for step in (0, 50, 75, 100):
+        training.set_rates(state, GAN, step, 100)
         rates.append(state.optimizer.param_groups[0]["lr"])
         assert state.adversary.optimizer.param_groups[0]["lr"] == rates[-1]
     assert rates == pytest.approx([0.001, 0.001, 0.0005, 0.0])
     constant = replace(GAN, optimizer=replace(GAN.optimizer, decay=0.0))
-    training.set_rates(state, constant, 1.0)
+    training.set_rates(state, constant, 100, 100)
     assert state.optimizer.param_groups[0]["lr"] == 0.001
 
 
@@ -412,5 +364,6 @@ def test_the_discriminator_learns_and_the_network_learns_from_it(tmp_path: Path)
     assert before[1] != after[1]
     assert losses.shape == (3,)
     assert training.loss_names(phase) == ["gan", "l1", "d"]
-    training.teach(state.adversary, GAN_LOSSES["gan"], L, ab, torch.rand(4, 2, 8, 8))
+    gan, compute = GAN_LOSSES["gan"], phase.compute
+    training.teach(state.adversary, gan, compute, L, ab, torch.rand(4, 2, 8, 8))
     assert weights_sha256(state.network.state_dict()) == after[0]

@@ -168,11 +168,14 @@ MODULES = {
         "version.py",
     ],
     "train": [
+        "averages.py",
         "batches.py",
         "checkpoints.py",
+        "clahe.py",
         "color.py",
         "colour_bins.py",
         "curves.py",
+        "device.py",
         "losses.py",
         "models/__init__.py",
         "models/attention.py",
@@ -195,6 +198,7 @@ MODULES = {
         "version.py",
     ],
     "evaluate": [
+        "clahe.py",
         "color.py",
         "colour_bins.py",
         "images.py",
@@ -242,6 +246,7 @@ MODULES = {
         "archive/picture.py",
         "archive/provenance.py",
         "archive/records.py",
+        "clahe.py",
         "color.py",
         "colour_bins.py",
         "images.py",
@@ -393,6 +398,7 @@ def recipe(wildcards):
             "experiment": wildcards.experiment,
             "seed": experiment["seed"],
             "network": experiment["network"],
+            "input": experiment["input"],
             "phase": phase,
         }
     )

@@ -111,6 +111,12 @@ def check_data(data: dict[str, Any], experiments: dict[str, dict[str, Any]]) -> 
                     f"{where}: size {phase['size']} is more than data.size, {data['size']}; "
                     "raise data.size or lower the phase's size"
                 )
+            if (phase["epochs"] is None) == (phase["steps"] is None):
+                both = "both epochs and steps" if phase["steps"] else "neither epochs nor steps"
+                raise ConfigError(f"{where}: it has {both}; give one of them")
+            optimizer = phase["optimizer"]
+            if optimizer["name"] == "adam" and optimizer["weight_decay"]:
+                raise ConfigError(f"{where}: weight_decay is for adamw; choose name: adamw")
             if ("gan" in phase["losses"]) != (phase["discriminator"] is not None):
                 raise ConfigError(f"{where}: the loss gan and a discriminator go together")
 

@@ -24,6 +24,7 @@ from photochrom.runtime import (
     sha256_text,
     stage_parser,
     start_log,
+    write_bytes,
     write_text,
 )
 
@@ -41,10 +42,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--shards", type=Path, required=True, help="shards.csv")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
     parser.add_argument("--parent", type=Path, help="the model of the phase before")
+    parser.add_argument(
+        "--history", type=Path, nargs="*", default=[], help="log.jsonl of the phases before"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--resume", type=Path, required=True, help="folder for checkpoints")
     parser.add_argument(
         "--checkpoint-seconds", type=float, default=30.0, help="time between checkpoints"
+    )
+    parser.add_argument(
+        "--resident",
+        choices=["auto", "true", "false"],
+        default="auto",
+        help="keep the training pictures on the GPU; auto when half of its free memory holds them",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     parser.add_argument("--threads", type=int, help="CPU threads; all of them when left out")
@@ -55,14 +65,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def train(args: argparse.Namespace) -> None:
-    """Train as the arguments say and publish model.safetensors, log.jsonl and curves.svg."""
+    """Train as the arguments say; publish model.safetensors, log.jsonl, curves.svg, strip.jpg."""
+    import dataclasses
+
     import torch
 
-    from photochrom.curves import curves_svg
+    from photochrom.curves import curves_svg, read_phase
     from photochrom.models import save_model
     from photochrom.recipes import read_recipe, recipe_sha256
     from photochrom.shards import load_split
+    from photochrom.strips import strip
     from photochrom.training import train_phase
+    from photochrom.validation import watched_pictures, watched_size
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
@@ -71,6 +85,7 @@ def train(args: argparse.Namespace) -> None:
     phase = recipe.phase
     training = load_split(args.shards, args.split, "train", phase.parts)
     validation = load_split(args.shards, args.split, "val")
+    before = [read_phase(path) for path in args.history]
     network, parent_digest = first_network(recipe, args.parent, training)
     origin = {
         "recipe_sha256": recipe_sha256(recipe),
@@ -88,19 +103,29 @@ def train(args: argparse.Namespace) -> None:
         device,
     )
     records = train_phase(
-        recipe, network, training, validation, device, args.resume / key, args.checkpoint_seconds
+        recipe,
+        network,
+        training,
+        validation,
+        device,
+        args.resume / key,
+        args.checkpoint_seconds,
+        args.resident,
+        args.out / "tensorboard",
     )
     last = records[-1]
     text = "".join(json.dumps(record) + "\n" for record in records)
     write_text(args.out / "log.jsonl", text)
-    write_text(
-        args.out / "curves.svg", curves_svg(records, f"{recipe.experiment}, phase {phase.name}")
-    )
+    curves = curves_svg([*before, records], f"{recipe.experiment}, phase {phase.name}")
+    write_text(args.out / "curves.svg", curves)
+    grey, truth = watched_pictures(validation, watched_size(network, validation))
+    write_bytes(args.out / "strip.jpg", strip(args.resume / key, grey, truth))
     metadata = {
         **origin,
         "experiment": recipe.experiment,
         "phase": phase.name,
         "network": recipe.network,
+        "input": dataclasses.asdict(recipe.input),
         "size": phase.size,
         "steps": last["step"],
     }
@@ -129,7 +154,7 @@ def first_network(
     if parent is None:
         torch.manual_seed(random_key(recipe.seed, "network"))
         try:
-            network = build(recipe.network)
+            network = build(recipe.network, recipe.input.clahe)
         except ValueError as error:
             raise StageError(f"experiment {recipe.experiment}: {error}") from error
         network.begin(training.ab, training.scale)
@@ -139,6 +164,12 @@ def first_network(
         raise StageError(
             f"{parent} holds the network {model.metadata['network']}, the recipe asks for "
             f"{recipe.network}; train the phase before again",
+            EXIT_MODEL,
+        )
+    if model.network.clahe != recipe.input.clahe:
+        raise StageError(
+            f"{parent} was trained with the input transform {model.network.clahe}, the recipe "
+            f"asks for {recipe.input.clahe}; train the phase before again",
             EXIT_MODEL,
         )
     return model.network, model.digest

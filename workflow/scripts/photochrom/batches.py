@@ -5,6 +5,8 @@ on at any step without having kept a generator's state.
 """
 
 import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from photochrom.recipes import Augment
+from photochrom.recipes import Augment, Phase
 from photochrom.shards import TrainingSet
 
 
@@ -22,6 +24,17 @@ def random_key(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
+@dataclass(frozen=True)
+class Resident:
+    """A TrainingSet whose integers lie on a device."""
+
+    ids: list[str]
+    L: Tensor  # int16 (N, 1, H, W)
+    ab: Tensor  # int16 (N, 2, H, W)
+    scale: float
+
+
+@lru_cache(maxsize=1)
 def epoch_plan(
     seed: int, phase: str, epoch: int, count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -30,13 +43,45 @@ def epoch_plan(
     return generator.permutation(count), generator.random((count, 5), dtype=np.float32)
 
 
+def step_plan(
+    seed: int, phase: Phase, step: int, count: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """The rows of the pictures in a step, counted from 0, and the chances (n,5) of each.
+
+    What does not fill a batch at the end of an epoch comes in other epochs.
+    """
+    per_epoch = count // phase.batch
+    order, chances = epoch_plan(seed, phase.name, step // per_epoch, count)
+    first = step % per_epoch * phase.batch
+    rows = order[first : first + phase.batch]
+    return rows, chances[rows]
+
+
 def load_batch(
-    data: TrainingSet, rows: NDArray[np.int64], device: torch.device
+    data: TrainingSet | Resident, rows: NDArray[np.int64], device: torch.device
 ) -> tuple[Tensor, Tensor]:
     """L (n,1,H,W) and ab (n,2,H,W) of some rows, float32 in [-1,1], on the device."""
-    L = torch.from_numpy(data.L[rows]).to(device).float() * data.scale
-    ab = torch.from_numpy(data.ab[rows]).to(device).float() * data.scale
-    return L, ab
+    if isinstance(data, Resident):
+        index = torch.from_numpy(rows).to(data.L.device)
+        L, ab = data.L[index], data.ab[index]
+    else:
+        L, ab = torch.from_numpy(data.L[rows]), torch.from_numpy(data.ab[rows])
+    return L.to(device).float() * data.scale, ab.to(device).float() * data.scale
+
+
+def resident(
+    data: TrainingSet, device: torch.device, choice: str, free: int
+) -> TrainingSet | Resident:
+    """The pictures on the device, where batches are gathered without the CPU, if they fit.
+
+    `choice` is `true`, `false` or `auto`: at most half of the `free` bytes of the device. In
+    main memory they are on the CPU's device already.
+    """
+    size = data.L.nbytes + data.ab.nbytes
+    if device.type == "cpu" or choice == "false" or (choice == "auto" and size > free / 2):
+        return data
+    L, ab = torch.from_numpy(data.L).to(device), torch.from_numpy(data.ab).to(device)
+    return Resident(data.ids, L, ab, data.scale)
 
 
 def augmented(

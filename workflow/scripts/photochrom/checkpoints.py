@@ -21,15 +21,18 @@ GENERATIONS = 2
 def save_state(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write `state` (tensors, numbers, texts, lists and dicts of these) as the newest generation.
 
-    Atomic and synced; generations older than the last two are removed afterwards.
+    Atomic and synced; removed afterwards are generations older than the last two, and another
+    state of the same step.
     """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     data = buffer.getvalue()
     newest = folder / f"step-{step:09d}.{hashlib.sha256(data).hexdigest()}.pt"
     write_bytes(newest, data)
-    older = [path for path in _generations(folder) if path != newest]
-    for path in older[GENERATIONS - 1 :]:
+    others = [path for path in _generations(folder) if path != newest]
+    same = [path for path in others if path.name.split(".")[0] == newest.name.split(".")[0]]
+    older = [path for path in others if path not in same]
+    for path in same + older[GENERATIONS - 1 :]:
         path.unlink()
 
 
@@ -50,6 +53,13 @@ def load_state(folder: Path) -> dict[str, Any] | None:
             log.warning("checkpoint %s is damaged and removed: %s", path, reason)
             path.unlink()
     return None
+
+
+def drop_after(folder: Path, step: int) -> None:
+    """Remove the states of later steps than `step`."""
+    for path in _generations(folder):
+        if int(path.name.split(".")[0].removeprefix("step-")) > step:
+            path.unlink()
 
 
 def _generations(folder: Path) -> list[Path]:

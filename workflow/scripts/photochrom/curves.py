@@ -1,7 +1,9 @@
-"""curves.svg: how one training phase went."""
+"""curves.svg: how training went, up to the end of one phase."""
 
 import io
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -10,7 +12,24 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from photochrom.runtime import StageError, existing_file
+
 Record = Mapping[str, Any]
+
+# What is drawn of the validation pictures, with title and unit; distances where they were had.
+MEASURES = {
+    "psnr_rgb": ("PSNR in sRGB", "dB"),
+    "ciede2000": ("Colour difference", "CIEDE2000"),
+    "auc_balanced": ("Class-balanced AuC", "percent"),
+    "colourfulness": ("Colourfulness", "Hasler–Süsstrunk"),
+}
+DISTANCES = {
+    "fd_lite2": ("Fréchet distance (lite2)", "squared units"),
+    "kid_lite2": ("Kernel distance (lite2)", "squared units"),
+    "fid": ("FID", "squared units"),
+}
+# Adversarial losses and their units.
+GAN_NAMES = {"gan": "cross-entropy, nats", "gan-hinge": "margin", "gan-lsgan": "squared error"}
 
 STYLE: Any = {
     "font.size": 12,
@@ -30,17 +49,29 @@ STYLE: Any = {
 ADVERSARIAL = ("gan", "gan-hinge", "gan-lsgan")
 
 
-def curves_svg(records: Sequence[Record], title: str) -> str:
-    """The log of one phase as an SVG drawing, in panels that share the axis of steps.
+def read_phase(path: Path) -> list[Record]:
+    """The records of a phase's log.jsonl. StageError when it is missing or no log."""
+    try:
+        lines = existing_file(path, "train.py").read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+    except ValueError as error:
+        raise StageError(f"{path} is no log of a training phase ({error}); train again") from error
+
+
+def curves_svg(phases: Sequence[Sequence[Record]], title: str) -> str:
+    """The logs of an experiment's phases as an SVG drawing, in panels that share their steps.
 
     The panels are the L1 error on training and validation pictures, the adversarial losses where
-    the phase has them, and PSNR and colourfulness of the validation pictures.
+    there are any, and the measures of the validation pictures, which are the same in all phases.
+    A dotted line stands where a phase begins.
     """
+    records, starts = _joined(phases)
     train = [record for record in records if record["kind"] == "train"]
     val = [record for record in records if record["kind"] == "val"]
-    adversarial = any("d" in record for record in train)
+    gan = next((name for name in GAN_NAMES if any(name in record for record in train)), None)
+    distances = [name for name in DISTANCES if any(name in record for record in val)]
     with plt.rc_context(STYLE):
-        rows = 4 if adversarial else 3
+        rows = 5 + bool(gan) + len(distances)
         figure, panels = plt.subplots(
             rows, 1, sharex=True, figsize=(7.5, 2.1 * rows + 0.8), layout="constrained"
         )
@@ -49,26 +80,38 @@ def curves_svg(records: Sequence[Record], title: str) -> str:
         _line(panel, train, "l1", "training")
         _line(panel, val, "l1", "validation", marker="o")
         _finish(panel, "Mean error of a*, b*", "110 Lab units")
-        if adversarial:
+        if gan:
             panel = next(remaining)
-            for name in ADVERSARIAL:  # a phase has one of them
-                _line(panel, train, name, "network")
+            _line(panel, train, gan, "network")
             _line(panel, train, "d", "discriminator")
-            _finish(panel, "Adversarial losses", "cross-entropy, nats" if "gan" in train[0] else "")
-        panel = next(remaining)
-        _line(panel, val, "psnr_rgb", "predictions", marker="o")
-        _finish(panel, "PSNR of the validation pictures, sRGB", "dB")
-        panel = next(remaining)
-        _line(panel, val, "colourfulness", "predictions", marker="o")
-        _line(panel, val, "colourfulness_truth", "photographs", linestyle="--")
-        _finish(panel, "Colourfulness of the validation pictures", "Hasler–Süsstrunk")
-        panel.set_ylim(bottom=0)
-        panel.set_xlabel("step")
+            _finish(panel, "Adversarial losses", GAN_NAMES[gan])
+        for name, (words, unit) in (MEASURES | {key: DISTANCES[key] for key in distances}).items():
+            panel = next(remaining)
+            _line(panel, val, name, "predictions", marker="o")
+            _line(panel, val, f"{name}_truth", "photographs", linestyle="--")
+            _finish(panel, f"{words} of the validation pictures", unit)
+            if name == "colourfulness":
+                panel.set_ylim(bottom=0)
+        for panel in panels:
+            for start in starts[1:]:
+                panel.axvline(start, color="black", linestyle=":", linewidth=1)
+        panels[-1].set_xlabel("step")
         figure.suptitle(title, x=0.01, ha="left", fontsize=14)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
         plt.close(figure)
     return buffer.getvalue()
+
+
+def _joined(phases: Sequence[Sequence[Record]]) -> tuple[list[Record], list[int]]:
+    """All records, their steps counted over all phases, and the step before each phase's first."""
+    records: list[Record] = []
+    starts, start = [], 0
+    for phase in phases:
+        starts.append(start)
+        records += [{**record, "step": start + record["step"]} for record in phase]
+        start += max((record["step"] for record in phase), default=0)
+    return records, starts
 
 
 def _line(panel: Axes, records: Sequence[Record], name: str, label: str, **style: Any) -> None:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from photochrom.color import AB_SCALE, L_SCALE
 from photochrom.models import Model
+from photochrom.models.base import Colorizer
 from photochrom.runtime import EXIT_MODEL, StageError
 
 # A panorama is shrunk until its long side is this many times the network's size.
@@ -61,8 +62,9 @@ def predict_ab(model: Model, L: NDArray[np.float32]) -> NDArray[np.float32]:
     top, bottom = _margins(height, model.multiple)
     left, right = _margins(width, model.multiple)
     # numpy's reflection, unlike torch's, may be longer than the image and allows a single row.
-    padded = np.pad(L.astype(np.float32), ((top, bottom), (left, right)), mode="reflect")
-    ab = _run(model.network, torch.from_numpy(padded / L_SCALE - 1)[None, None])
+    seen = _see(model.network, L.astype(np.float32) / L_SCALE - 1)
+    padded = np.pad(seen, ((top, bottom), (left, right)), mode="reflect")
+    ab = _run(model.network, torch.from_numpy(padded)[None, None])
     ab = ab[0, :, top : top + height, left : left + width].permute(1, 2, 0).contiguous()
     if not torch.isfinite(ab).all():
         raise StageError(
@@ -88,6 +90,13 @@ def _margins(length: int, multiple: int) -> tuple[int, int]:
     """How many pixels to add before and after `length` to reach a multiple of `multiple`."""
     missing = -length % multiple
     return missing // 2, missing - missing // 2
+
+
+def _see(network: Colorizer, L: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A normalized lightness (h, w) as the network was trained to see it."""
+    if network.clahe is None:
+        return L
+    return network.see(torch.from_numpy(L)[None, None])[0, 0].numpy()
 
 
 def _run(network: torch.nn.Module, L: torch.Tensor) -> torch.Tensor:

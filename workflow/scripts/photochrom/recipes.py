@@ -6,23 +6,33 @@ required, so that a recipe says all that shapes the result.
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from photochrom import losses
+from photochrom.clahe import Clahe
 from photochrom.runtime import StageError, parse_yaml, sha256_text
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """`decay` is the share of the phase, at its end, over which `lr` falls linearly to zero."""
+    """How the network's weights move.
+
+    `decay` is the share of the phase, at its end, over which `lr` falls to zero, along a line or
+    half a cosine as `shape` says; `warmup` the steps, at its start, over which it rises linearly.
+    `weight_decay` is AdamW's. Gradients whose norm exceeds `clip` are shortened to it.
+    """
 
     name: str
     lr: float
     betas: tuple[float, float]
     decay: float
+    shape: str = "linear"
+    warmup: int = 0
+    weight_decay: float = 0.0
+    clip: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,18 +61,47 @@ class Discriminator:
 
 
 @dataclass(frozen=True)
+class OnNaN:
+    """What follows a loss or weight that is not finite: stop, or go back with a smaller rate.
+
+    `rollbacks` is how often training goes back to the last good state it kept (that of the last
+    look at the validation split); each time the learning rates are multiplied by `factor`.
+    """
+
+    rollbacks: int = 0
+    factor: float = 0.5
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How the device calculates.
+
+    `precision` is fp32 or bf16: the networks' passes under autocast, weights and losses in
+    float32. `memory_format` is contiguous or channels_last. `compile` uses torch.compile where
+    it works. `deterministic` keeps to cuDNN's reproducible kernels (no matter on the CPU).
+    """
+
+    precision: str = "fp32"
+    memory_format: str = "contiguous"
+    compile: bool = False
+    deterministic: bool = True
+
+
+@dataclass(frozen=True)
 class Phase:
     """One training phase.
 
     `size` is the side of the pictures in pixels, `batch` the pictures in a step, `parts` the
     parts of the training split to use (all when None), `losses` the weight of each loss by name,
     `evaluate_every` the steps between two looks at the validation split. `discriminator` is
-    there exactly when `losses` has an adversarial one.
+    there exactly when `losses` has an adversarial one. Its length is given in `epochs` or in
+    `steps`, the other being None. `ema` is the decay of the average over the weights of all steps
+    that is validated and published, or None for the last weights.
     """
 
     name: str
     size: int
-    epochs: int
+    epochs: int | None
     batch: int
     parts: tuple[int, ...] | None
     losses: dict[str, float]
@@ -70,6 +109,17 @@ class Phase:
     augment: Augment
     evaluate_every: int
     discriminator: Discriminator | None
+    steps: int | None = None
+    ema: float | None = None
+    on_nan: OnNaN = OnNaN()
+    compute: Compute = Compute()
+
+
+@dataclass(frozen=True)
+class Input:
+    """What is done to the lightness that the network sees: `photochrom.clahe` or nothing."""
+
+    clahe: Clahe | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +130,12 @@ class Recipe:
     seed: int
     network: dict[str, Any]
     phase: Phase
+    input: Input = Input()
+
+
+SHAPES = ("linear", "cosine")
+PRECISIONS = ("fp32", "bf16")
+MEMORY_FORMATS = ("contiguous", "channels_last")
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -100,16 +156,31 @@ def parse_recipe(value: Any) -> Recipe:
     phase = dict(_keys(recipe["phase"], Phase, "phase"))
     optimizer = dict(_keys(phase["optimizer"], Optimizer, "optimizer"))
     augment = dict(_keys(phase["augment"], Augment, "augment"))
+    on_nan = OnNaN(**_keys(phase["on_nan"], OnNaN, "on_nan"))
+    compute = Compute(**_keys(phase["compute"], Compute, "compute"))
     discriminator = phase["discriminator"]
     if discriminator is not None:
         discriminator = dict(_keys(discriminator, Discriminator, "discriminator"))
         _positive(discriminator, ["width", "layers", "lr"], "discriminator")
         discriminator["betas"] = tuple(discriminator["betas"])
         discriminator = Discriminator(**discriminator)
-    _positive(phase, ["size", "epochs", "batch", "evaluate_every"], "phase")
-    _positive(optimizer, ["lr"], "optimizer")
-    if not 0 <= optimizer["decay"] <= 1:
-        raise ValueError(f"optimizer: decay is {optimizer['decay']}, not from 0 to 1")
+    if (phase["epochs"] is None) == (phase["steps"] is None):
+        raise ValueError(
+            f"phase: epochs is {phase['epochs']} and steps is {phase['steps']}; "
+            "give exactly one of them"
+        )
+    length = "steps" if phase["epochs"] is None else "epochs"
+    _positive(phase, ["size", length, "batch", "evaluate_every"], "phase")
+    if phase["ema"] is not None and not 0 < phase["ema"] < 1:
+        raise ValueError(f"phase: ema is {phase['ema']}, not between 0 and 1")
+    _check_optimizer(optimizer)
+    if on_nan.rollbacks < 0 or not 0 < on_nan.factor < 1:
+        raise ValueError(
+            f"on_nan: rollbacks is {on_nan.rollbacks} and factor {on_nan.factor}; they are at "
+            "least 0, and between 0 and 1"
+        )
+    _one_of(compute.precision, PRECISIONS, "compute: precision")
+    _one_of(compute.memory_format, MEMORY_FORMATS, "compute: memory_format")
     optimizer["betas"] = tuple(optimizer["betas"])
     if not 0 < augment["crop"] <= 1:
         raise ValueError(f"augment: crop is {augment['crop']}, not above 0 and at most 1")
@@ -122,7 +193,11 @@ def parse_recipe(value: Any) -> Recipe:
         "optimizer": Optimizer(**optimizer),
         "augment": Augment(**augment),
         "discriminator": discriminator,
+        "on_nan": on_nan,
+        "compute": compute,
     }
+    clahe = _keys(recipe["input"], Input, "input")["clahe"]
+    recipe["input"] = Input(clahe and Clahe(**_keys(clahe, Clahe, "clahe")))
     return Recipe(**(recipe | {"phase": Phase(**phase)}))
 
 
@@ -141,6 +216,24 @@ def _keys(value: Any, record: type, where: str) -> Mapping[str, Any]:
     for name in value.keys() - expected:
         raise ValueError(f"{where}: {name} is unknown; there is {', '.join(sorted(expected))}")
     return value
+
+
+def _one_of(value: Any, allowed: Sequence[str], where: str) -> None:
+    if value not in allowed:
+        raise ValueError(f"{where} is {value!r}, not {' or '.join(allowed)}")
+
+
+def _check_optimizer(optimizer: Mapping[str, Any]) -> None:
+    _positive(optimizer, ["lr"] if optimizer["clip"] is None else ["lr", "clip"], "optimizer")
+    if not 0 <= optimizer["decay"] <= 1:
+        raise ValueError(f"optimizer: decay is {optimizer['decay']}, not from 0 to 1")
+    _one_of(optimizer["shape"], SHAPES, "optimizer: shape")
+    if optimizer["warmup"] < 0:
+        raise ValueError(f"optimizer: warmup is {optimizer['warmup']}, below zero")
+    if optimizer["weight_decay"] < 0:
+        raise ValueError(f"optimizer: weight_decay is {optimizer['weight_decay']}, below zero")
+    if optimizer["weight_decay"] and optimizer["name"] == "adam":
+        raise ValueError("optimizer: weight_decay is for adamw; choose name: adamw or leave it 0")
 
 
 def _positive(values: Mapping[str, Any], names: list[str], where: str) -> None:

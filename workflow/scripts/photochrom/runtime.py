@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 EXIT_OK = 0
@@ -143,14 +144,49 @@ def run_stage(stage: str, main: Callable[[], int]) -> int:
         _complain(stage, str(cannot_write(error)))
         return EXIT_OUTPUT
     except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":
-            _complain(stage, f"out of device memory ({error}); use a smaller batch or size")
+        if _means_no_memory(error):
+            _complain(stage, f"out of memory ({error}); use a smaller batch or size")
             return EXIT_MEMORY
         _keep_traceback()
         raise
     finally:
         signal.signal(signal.SIGTERM, previous)
         release_alive()
+
+
+def _means_no_memory(error: Exception) -> bool:
+    """CUDA has a class for it, numpy uses Python's, and torch on the CPU a RuntimeError."""
+    return (
+        type(error).__name__ == "OutOfMemoryError"
+        or isinstance(error, MemoryError)
+        or (type(error) is RuntimeError and "can't allocate memory" in str(error))
+    )
+
+
+@contextmanager
+def held_signals() -> Iterator[list[int]]:
+    """Collect SIGTERM and SIGINT in the list, so that a step is never cut in half.
+
+    One that nobody answered is delivered again afterwards. A second one is not held: who sends
+    two cannot wait.
+    """
+    received: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        for each, handler in handlers.items():
+            signal.signal(each, handler)
+
+    for number in handlers:
+        signal.signal(number, hold)
+    try:
+        yield received
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if received:
+        signal.raise_signal(received[0])
 
 
 def _keep_traceback() -> None:

@@ -5,40 +5,46 @@ pictures and their augmentation are functions of the seed, the phase and the epo
 decides the next step is in the checkpoint. On the CPU, with the same number of threads, the
 weights come out bit for bit as those of an undisturbed run.
 
-Pictures stay in memory as the int16 of the shards. A batch is converted, resized and augmented
-on the device, and the loop waits for the device only when it writes a record.
+Pictures stay in memory as the int16 of the shards, on the device when they fit there. A batch is
+converted, resized and augmented on the device, and the loop waits for the device only when it
+writes a record.
 """
 
 import json
+import math
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from photochrom import losses
-from photochrom.batches import augmented, epoch_plan, load_batch, random_key, shrunk
-from photochrom.checkpoints import load_state, save_state
+from photochrom.averages import copy_of, follow
+from photochrom.batches import augmented, load_batch, random_key, resident, shrunk, step_plan
+from photochrom.boards import add_pictures, add_record, open_board
+from photochrom.checkpoints import drop_after, load_state, save_state
+from photochrom.device import compile_network, computed, out_of_memory, peak_memory, prepare
 from photochrom.models.base import Colorizer, Distribution
 from photochrom.models.patchgan import PatchGAN, SeedPatchGAN
 from photochrom.perceptual import perceptual_loss
-from photochrom.recipes import Phase, Recipe
-from photochrom.runtime import StageError, Terminated, log, progress
+from photochrom.recipes import Compute, Phase, Recipe
+from photochrom.runtime import StageError, Terminated, held_signals, log, progress
 from photochrom.shards import TrainingSet
-from photochrom.validation import validate
+from photochrom.strips import save_row
+from photochrom.validation import load_judges, validate, watched_size
 
 # Steps that one train record of the log averages.
 LOG_EVERY = 10
 
-OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {"adam": torch.optim.Adam}
+OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+}
 DISCRIMINATORS: dict[str, type[PatchGAN]] = {
     "patchgan": PatchGAN,
     "patchgan-seed": SeedPatchGAN,
@@ -53,20 +59,27 @@ class Adversary:
     optimizer: torch.optim.Optimizer
 
 
+class NotFiniteError(StageError):
+    """A loss or a weight became infinite or NaN."""
+
+
 @dataclass
 class State:
     """Everything that decides how training goes on, and the log so far.
 
-    `perceptual` holds the perceptual losses, which never change. `step` counts the steps done,
-    `validated` is the step of the last val record, `window` holds the losses of the steps since the
-    last train record, `seconds` is the time spent so far.
+    `average` is the moving average of the network where the phase has one, `perceptual` holds the
+    perceptual losses, which never change. `step` counts the steps done, `rollbacks` how often
+    training went back, `validated` is the step of the last val record, `window` holds the losses of
+    the steps since the last train record, `seconds` is the time spent so far.
     """
 
     network: Colorizer
     optimizer: torch.optim.Optimizer
     adversary: Adversary | None
+    average: Colorizer | None = None
     perceptual: dict[str, nn.Module] = field(default_factory=dict)
     step: int = 0
+    rollbacks: int = 0
     validated: int = -1
     seconds: float = 0.0
     window: list[Tensor] = field(default_factory=list)
@@ -81,21 +94,40 @@ def train_phase(
     device: torch.device,
     folder: Path,
     checkpoint_seconds: float,
+    on_device: str = "auto",
+    board_folder: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Train `network` in place, going on from the checkpoint in `folder` if there is one.
 
     Returns the records of the log, which also grows in `folder`/log.jsonl for eyes that cannot
-    wait: `train` records with the mean losses of LOG_EVERY steps, `val` records with the measures
-    of `validate`. SIGTERM and SIGINT save a checkpoint first. A loss or weight that is not finite
-    is a StageError and never reaches a checkpoint; so is data that cannot serve the recipe.
+    wait: `train` records with the mean losses of LOG_EVERY steps; `val` records with the measures
+    of `validate`, and in the first under `not_computed` what cannot be had and why; `rollback`
+    records where training went back. Each look at the validation pictures leaves a row of the
+    strip (`strips.save_row`) in `folder`; TensorBoard's files lie in `board_folder`.
+
+    SIGTERM and SIGINT save a checkpoint first. A loss or weight that is not finite never reaches a
+    checkpoint: it is a StageError, or leads back to the last good state as the recipe says. Data
+    that cannot serve the recipe is a StageError; so is too little memory, with EXIT_MEMORY.
+    `on_device` says whether the training pictures stay on the device: see `batches.resident`.
     """
     phase = recipe.phase
     state = start(recipe, network, device)
     check_feasible(phase, state, train, val)
-    per_epoch = len(train.ids) // phase.batch  # what is left over comes in other epochs
-    total = per_epoch * phase.epochs
+    total = total_steps(phase, len(train.ids))
     folder.mkdir(parents=True, exist_ok=True)
     restore(state, load_state(folder), device)
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
+    pictures = resident(train, device, on_device, free)
+
+    def batch_at(step: int) -> tuple[Tensor, Tensor]:
+        rows, chances = step_plan(recipe.seed, phase, step, len(train.ids))
+        L, ab = augmented(*load_batch(pictures, rows, device), chances, phase.augment)
+        return shrunk(L, ab, phase.size)
+
+    if phase.compute.compile and state.step < total:
+        compile_network(network, network.see(batch_at(state.step)[0]), phase.compute)
+    judges = load_judges(len(val.ids), device)
+    size = watched_size(network, val)
     if state.step:
         log.info("%s: continuing from step %d of %d", phase.name, state.step, total)
     earlier, started = state.seconds, time.monotonic()
@@ -119,72 +151,129 @@ def train_phase(
                 log.info("%s: checkpoint at step %d of %d", phase.name, state.step, total)
                 raise Terminated if received[0] == signal.SIGTERM else KeyboardInterrupt
 
-        def record(kind: str, values: dict[str, float]) -> None:
+        board: Any = None
+
+        def record(kind: str, values: Mapping[str, float], **more: Any) -> None:
             state.records.append(
                 {
                     "kind": kind,
                     "phase": phase.name,
                     "step": state.step,
-                    "epoch": -(-state.step // per_epoch),
+                    "epoch": -(-state.step // (len(train.ids) // phase.batch)),
                     **{name: float(f"{value:.6g}") for name, value in values.items()},
+                    **more,
                     "seconds": round(earlier + time.monotonic() - started, 3),
                 }
             )
             growing_log.write(json.dumps(state.records[-1]) + "\n")
             growing_log.flush()
+            add_record(board, state.records[-1])
 
         def look() -> None:
             if state.validated < state.step:
                 check_finite(state, phase)
-                values = validate(network, val, phase.size, phase.batch, device, stop_if_asked)
-                record("val", values)
+                shown = state.average or network
+                seen = validate(shown, val, size, phase.batch, device, stop_if_asked, judges)
+                save_row(folder, state.step, seen.pictures)
+                first = not any(entry["kind"] == "val" for entry in state.records)
+                more = {"not_computed": judges.missing} if first and judges.missing else {}
+                record("val", seen.values, **more)
+                add_pictures(board, seen.pictures, state.step)
                 state.validated = state.step
+                if phase.on_nan.rollbacks:
+                    save_state(folder / "good", state.step, pack(state, device))
 
-        growing_log.writelines(json.dumps(entry) + "\n" for entry in state.records)
-        epoch, order, chances = -1, np.empty(0, np.int64), np.empty(0, np.float32)
+        def write_log() -> None:
+            nonlocal board
+            growing_log.seek(0)
+            growing_log.truncate()
+            growing_log.writelines(json.dumps(entry) + "\n" for entry in state.records)
+            board = open_board(board_folder, state.records)
+
+        def roll_back(fault: NotFiniteError) -> None:
+            failed_at, times = state.step, state.rollbacks + 1
+            good = load_state(folder / "good") if times <= phase.on_nan.rollbacks else None
+            if good is None:
+                raise fault
+            restore(state, good, device)
+            state.rollbacks = times
+            factor = phase.on_nan.factor**times
+            record("rollback", {"failed_at": failed_at, "factor": factor})
+            write_log()
+            save()
+            save_state(folder / "good", state.step, pack(state, device))
+            drop_after(folder, state.step)
+            log.warning(
+                "phase %s: not finite after step %d; back at step %d, learning rates times %g",
+                *(phase.name, failed_at, state.step, factor),
+            )
+
+        write_log()
         for step in progress(
-            range(state.step, total), total, phase.name, unit="steps", done=state.step
+            remaining(state, total), total, phase.name, unit="steps", done=state.step
         ):
-            if step % phase.evaluate_every == 0:
-                look()
-            if step // per_epoch != epoch:
-                epoch = step // per_epoch
-                order, chances = epoch_plan(recipe.seed, phase.name, epoch, len(train.ids))
-            first = step % per_epoch * phase.batch
-            rows = order[first : first + phase.batch]
-            L, ab = augmented(*load_batch(train, rows, device), chances[rows], phase.augment)
-            L, ab = shrunk(L, ab, phase.size)
-            set_rates(state, phase, step / total)
-            state.window.append(update(state, phase, L, ab))
-            state.step += 1
-            if state.step % LOG_EVERY == 0 or state.step == total:
-                check_finite(state, phase)
-                means = torch.stack(state.window).cpu().double().mean(dim=0).tolist()
-                record("train", dict(zip(loss_names(phase), means, strict=True)))
-                state.window.clear()
-            stop_if_asked()
-            if time.monotonic() - saved >= checkpoint_seconds:
-                save()
+            try:
+                if step % phase.evaluate_every == 0:
+                    look()
+                set_rates(state, phase, step, total)
+                state.window.append(step_within_memory(state, phase, batch_at))
+                state.step += 1
+                if state.average is not None and phase.ema is not None:
+                    follow(state.average, network, phase.ema, state.step)
+                if state.step % LOG_EVERY == 0 or state.step == total:
+                    check_finite(state, phase)
+                    means = torch.stack(state.window).cpu().double().mean(dim=0).tolist()
+                    record("train", dict(zip(loss_names(phase), means, strict=True)))
+                    state.window.clear()
+                stop_if_asked()
+                if time.monotonic() - saved >= checkpoint_seconds:
+                    save()
+            except NotFiniteError as fault:
+                roll_back(fault)
         look()
         save()
+        if board is not None:
+            board.close()
+    log.info("%s: peak memory %s", phase.name, peak_memory(device))
+    if state.average is not None:
+        network.load_state_dict(state.average.state_dict())
     return state.records
+
+
+def total_steps(phase: Phase, count: int) -> int:
+    """The length of the phase on `count` training pictures."""
+    return phase.steps or (phase.epochs or 0) * (count // phase.batch)
+
+
+def remaining(state: State, total: int) -> Iterator[int]:
+    """The steps from here to the end, counted from 0, also when `state` goes back meanwhile."""
+    while state.step < total:
+        yield state.step
 
 
 def start(recipe: Recipe, network: Colorizer, device: torch.device) -> State:
     """The state before the first step. Moves `network` to the device and seeds torch."""
     phase = recipe.phase
-    wanted = [name for name in phase.losses if name in losses.PERCEPTUAL_LOSSES]
-    perceptual: dict[str, nn.Module] = {name: perceptual_loss(name).to(device) for name in wanted}
+    seen = [name for name in phase.losses if name in losses.PERCEPTUAL_LOSSES]
+    perceptual: dict[str, nn.Module] = {name: perceptual_loss(name).to(device) for name in seen}
     torch.manual_seed(random_key(recipe.seed, phase.name, "start"))
-    torch.backends.cudnn.deterministic = True  # cuDNN's fastest gradients differ from run to run
-    network.to(device)
+    # cuDNN's fastest gradients differ from run to run.
+    torch.backends.cudnn.deterministic = phase.compute.deterministic
+    torch.backends.cudnn.benchmark = not phase.compute.deterministic
+    prepare(network, phase.compute, device)
+    average = None if phase.ema is None else copy_of(network)
+    wanted = phase.optimizer
     try:
-        make = OPTIMIZERS[phase.optimizer.name]
-        optimizer = make(network.parameters(), lr=phase.optimizer.lr, betas=phase.optimizer.betas)
+        optimizer = OPTIMIZERS[wanted.name](
+            network.parameters(),
+            lr=wanted.lr,
+            betas=wanted.betas,
+            weight_decay=wanted.weight_decay,
+        )
         if phase.discriminator is None:
-            return State(network, optimizer, None, perceptual)
+            return State(network, optimizer, None, average, perceptual)
         spec = phase.discriminator
-        critic = DISCRIMINATORS[spec.name](spec.width, spec.layers).to(device)
+        critic = DISCRIMINATORS[spec.name](spec.width, spec.layers)
     except KeyError as error:
         raise StageError(
             f"phase {phase.name}: {error} is neither an optimizer ({', '.join(OPTIMIZERS)}) "
@@ -192,8 +281,10 @@ def start(recipe: Recipe, network: Colorizer, device: torch.device) -> State:
         ) from error
     except ValueError as error:
         raise StageError(f"phase {phase.name}: {error}") from error
+    prepare(critic, phase.compute, device)
     critic_optimizer = torch.optim.Adam(critic.parameters(), lr=spec.lr, betas=spec.betas)
-    return State(network, optimizer, Adversary(critic, critic_optimizer), perceptual)
+    adversary = Adversary(critic, critic_optimizer)
+    return State(network, optimizer, adversary, average, perceptual)
 
 
 def check_feasible(phase: Phase, state: State, train: TrainingSet, val: TrainingSet) -> None:
@@ -231,6 +322,11 @@ def check_feasible(phase: Phase, state: State, train: TrainingSet, val: Training
             f"{where} batch normalization has nothing to compare where one picture of {phase.size} "
             "pixels has become a single one; raise batch to 2 or more"
         )
+    total = total_steps(phase, len(train.ids))
+    if phase.optimizer.warmup > total:
+        raise StageError(
+            f"{where} warmup {phase.optimizer.warmup} is longer than its {total} steps"
+        )
     if state.adversary is not None and phase.size < state.adversary.network.smallest:
         raise StageError(
             f"{where} size {phase.size} is below {state.adversary.network.smallest}, the least "
@@ -238,15 +334,40 @@ def check_feasible(phase: Phase, state: State, train: TrainingSet, val: Training
         )
 
 
-def set_rates(state: State, phase: Phase, done: float) -> None:
-    """Set the learning rates for the share `done` of the phase: constant, then down to zero."""
-    decay = phase.optimizer.decay
-    factor = min(1.0, (1.0 - done) / decay) if decay else 1.0
+def set_rates(state: State, phase: Phase, step: int, total: int) -> None:
+    """Set the learning rates for a step, counted from 0: they rise, stay, and fall to zero.
+
+    Each rollback has made them smaller.
+    """
+    spec = phase.optimizer
+    factor = min(1.0, (1.0 - step / total) / spec.decay) if spec.decay else 1.0
+    if spec.shape == "cosine":
+        factor = 0.5 - 0.5 * math.cos(math.pi * factor)
+    if step < spec.warmup:
+        factor *= (step + 1) / spec.warmup
+    factor *= phase.on_nan.factor**state.rollbacks
     for group in state.optimizer.param_groups:
         group["lr"] = phase.optimizer.lr * factor
     if state.adversary is not None and phase.discriminator is not None:
         for group in state.adversary.optimizer.param_groups:
             group["lr"] = phase.discriminator.lr * factor
+
+
+def step_within_memory(
+    state: State, phase: Phase, batch_at: Callable[[int], tuple[Tensor, Tensor]]
+) -> Tensor:
+    """`update` on the next batch; StageError says which batch would fit where memory ends."""
+    try:
+        return update(state, phase, *batch_at(state.step))
+    except torch.OutOfMemoryError:
+        pass  # what the failed step held is free only after this clause
+
+    def part(count: int) -> None:
+        L, ab = batch_at(state.step)
+        update(state, phase, L[:count], ab[:count])  # no checkpoint will see it
+
+    device = next(state.network.parameters()).device
+    raise out_of_memory(phase.name, phase.batch, phase.size, part, device)
 
 
 def update(state: State, phase: Phase, L: Tensor, ab: Tensor) -> Tensor:
@@ -257,22 +378,32 @@ def update(state: State, phase: Phase, L: Tensor, ab: Tensor) -> Tensor:
     state.network.train()
     logits: Tensor | None = None
     if isinstance(state.network, Distribution):
-        logits, predicted = state.network.predict(L)
+        answer = computed(state.network.predict, phase.compute, state.network.see(L))
+        logits, predicted = answer
     else:
-        predicted = state.network(L)
+        predicted = computed(state.network, phase.compute, state.network.see(L))
     told = [] if "l1" in phase.losses else [F.l1_loss(predicted.detach(), ab)]
     if state.adversary is not None:
-        told.append(teach(state.adversary, adversarial_loss(phase), L, ab, predicted.detach()))
-    values = [loss(name, state, logits, L, predicted, ab) for name in phase.losses]
+        gan = adversarial_loss(phase)
+        told.append(teach(state.adversary, gan, phase.compute, L, ab, predicted.detach()))
+    values = [loss(name, state, phase.compute, logits, L, predicted, ab) for name in phase.losses]
     weighted = [weight * value for weight, value in zip(phase.losses.values(), values, strict=True)]
     state.optimizer.zero_grad()
     torch.stack(weighted).sum().backward()
+    if phase.optimizer.clip is not None:
+        torch.nn.utils.clip_grad_norm_(state.network.parameters(), phase.optimizer.clip)
     state.optimizer.step()
     return torch.stack([value.detach() for value in values + told])
 
 
 def loss(
-    name: str, state: State, logits: Tensor | None, L: Tensor, predicted: Tensor, ab: Tensor
+    name: str,
+    state: State,
+    compute: Compute,
+    logits: Tensor | None,
+    L: Tensor,
+    predicted: Tensor,
+    ab: Tensor,
 ) -> Tensor:
     """One unweighted loss of the network's answer, `predicted` and, if it gives them, `logits`."""
     if name in losses.PIXEL_LOSSES:
@@ -283,7 +414,8 @@ def loss(
         return state.perceptual[name](L, predicted, ab)
     if name in losses.GAN_LOSSES:
         assert state.adversary is not None  # a recipe has both or neither
-        return losses.GAN_LOSSES[name].generator(state.adversary.network(L, predicted))
+        judged = computed(state.adversary.network, compute, L, predicted)
+        return losses.GAN_LOSSES[name].generator(judged)
     network = state.network
     assert isinstance(network, Distribution)  # check_feasible has seen to it
     assert logits is not None
@@ -299,11 +431,18 @@ def adversarial_loss(phase: Phase) -> losses.Gan:
 
 
 def teach(
-    adversary: Adversary, gan: losses.Gan, L: Tensor, ab: Tensor, predicted: Tensor
+    adversary: Adversary,
+    gan: losses.Gan,
+    compute: Compute,
+    L: Tensor,
+    ab: Tensor,
+    predicted: Tensor,
 ) -> Tensor:
     """One step of the discriminator on true and predicted ab; returns its loss."""
     adversary.network.requires_grad_(True)
-    value = gan.discriminator(adversary.network(L, ab), adversary.network(L, predicted))
+    real = computed(adversary.network, compute, L, ab)
+    fake = computed(adversary.network, compute, L, predicted)
+    value = gan.discriminator(real, fake)
     adversary.optimizer.zero_grad()
     value.backward()
     adversary.optimizer.step()
@@ -319,7 +458,7 @@ def loss_names(phase: Phase) -> list[str]:
 
 
 def check_finite(state: State, phase: Phase) -> None:
-    """StageError when a loss since the last train record, or a weight, is infinite or NaN."""
+    """NotFiniteError when a loss since the last train record, or a weight, is infinite or NaN."""
     advice = (
         "this is never saved; lower the learning rates "
         f"(the network's is {phase.optimizer.lr:g}) or the losses' weights"
@@ -328,14 +467,14 @@ def check_finite(state: State, phase: Phase) -> None:
         table = torch.stack(state.window).cpu()
         for row, column in torch.nonzero(~torch.isfinite(table)).tolist():
             step = state.step - len(state.window) + row + 1
-            raise StageError(
+            raise NotFiniteError(
                 f"phase {phase.name}: at step {step} the loss {loss_names(phase)[column]} is "
                 f"{table[row, column].item()}; {advice}"
             )
     networks = [state.network] + ([state.adversary.network] if state.adversary else [])
     finite = [torch.isfinite(weight).all() for part in networks for weight in part.parameters()]
     if not torch.stack(finite).all():
-        raise StageError(
+        raise NotFiniteError(
             f"phase {phase.name}: after step {state.step} some weights are not finite; {advice}"
         )
 
@@ -346,6 +485,7 @@ def pack(state: State, device: torch.device) -> dict[str, Any]:
         "network": state.network.state_dict(),
         "optimizer": state.optimizer.state_dict(),
         "step": state.step,
+        "rollbacks": state.rollbacks,
         "validated": state.validated,
         "seconds": state.seconds,
         "window": list(state.window),
@@ -354,6 +494,8 @@ def pack(state: State, device: torch.device) -> dict[str, Any]:
     }
     if device.type == "cuda":
         packed["random_cuda"] = torch.cuda.get_rng_state(device)
+    if state.average is not None:
+        packed["average"] = state.average.state_dict()
     if state.adversary is not None:
         packed["discriminator"] = state.adversary.network.state_dict()
         packed["discriminator_optimizer"] = state.adversary.optimizer.state_dict()
@@ -369,35 +511,12 @@ def restore(state: State, packed: dict[str, Any] | None, device: torch.device) -
     if state.adversary is not None:
         state.adversary.network.load_state_dict(packed["discriminator"])
         state.adversary.optimizer.load_state_dict(packed["discriminator_optimizer"])
+    if state.average is not None:
+        state.average.load_state_dict(packed["average"])
     state.step, state.validated = packed["step"], packed["validated"]
+    state.rollbacks = packed["rollbacks"]
     state.seconds, state.records = packed["seconds"], packed["records"]
     state.window = [losses_of_step.to(device) for losses_of_step in packed["window"]]
     torch.set_rng_state(packed["random"])
     if device.type == "cuda" and "random_cuda" in packed:
         torch.cuda.set_rng_state(packed["random_cuda"], device)
-
-
-@contextmanager
-def held_signals() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT in the list, so that a step is never cut in half.
-
-    One that nobody answered is delivered again afterwards. A second one is not held: who sends
-    two cannot wait.
-    """
-    received: list[int] = []
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-
-    def hold(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-        for each, handler in handlers.items():
-            signal.signal(each, handler)
-
-    for number in handlers:
-        signal.signal(number, hold)
-    try:
-        yield received
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
-    if received:
-        signal.raise_signal(received[0])

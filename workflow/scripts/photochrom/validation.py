@@ -120,7 +120,7 @@ def validate(
         between_batches()
         rows = np.arange(first, min(first + batch, len(data.ids)))
         L, ab = shrunk(*load_batch(data, rows, device), size)
-        predicted = network(L)
+        predicted = network(network.see(L))
         shown, truth = to_srgb(L, predicted), to_srgb(L, ab)
         measures.append(_measured(shown, truth, predicted, ab))
         if first < PICTURES:

@@ -36,6 +36,7 @@ CODE = (
     "archive/encode.py",
     "archive/picture.py",
     "archive/provenance.py",
+    "clahe.py",
     "color.py",
     "colour_bins.py",
     "images.py",

@@ -17,6 +17,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from photochrom.clahe import Clahe
 from photochrom.color import AB_SCALE, L_SCALE
 from photochrom.models.base import Colorizer
 from photochrom.models.encoder_unet import EncoderUNet
@@ -52,16 +53,21 @@ class Model:
     multiple: int
 
 
-def build(network: Mapping[str, Any]) -> Colorizer:
-    """A new network from its config, {name, options...}. ValueError when there is no such one."""
+def build(network: Mapping[str, Any], clahe: Clahe | None = None) -> Colorizer:
+    """A new network from its config, {name, options...}. ValueError when there is no such one.
+
+    `clahe` is done to the lightness that it sees.
+    """
     options = {key: value for key, value in network.items() if key != "name"}
     name = network.get("name")
     if name not in NETWORKS:
         raise ValueError(f"no network is called {name!r}; there is {', '.join(sorted(NETWORKS))}")
     try:
-        return NETWORKS[name](**options)
+        built = NETWORKS[name](**options)
     except TypeError as error:
         raise ValueError(f"network {name}: {error}") from error
+    built.clahe = clahe
+    return built
 
 
 def save_model(path: Path, module: nn.Module, metadata: Mapping[str, Any]) -> None:
@@ -132,7 +138,7 @@ def _read_model(data: bytes, device: torch.device) -> Model:
     if not isinstance(metadata.get("network"), dict) or not isinstance(metadata.get("size"), int):
         raise ValueError("it does not say which network it holds, or of what size")
     with torch.device("meta"):  # no memory and no random numbers before the shapes are compared
-        network = build(metadata["network"])
+        network = build(metadata["network"], input_of(metadata))
     _compare_shapes(network.state_dict(), tensors)
     network.to_empty(device=device)
     network.load_state_dict(tensors)
@@ -143,6 +149,15 @@ def _read_model(data: bytes, device: torch.device) -> Model:
         size=metadata["size"],
         multiple=network.multiple,
     )
+
+
+def input_of(metadata: Mapping[str, Any]) -> Clahe | None:
+    """The input transform that a model was trained with; files without the key had none."""
+    clahe = (metadata.get("input") or {}).get("clahe")
+    try:
+        return None if clahe is None else Clahe(**clahe)
+    except TypeError as error:
+        raise ValueError(f"its input transform is unknown: {error}") from error
 
 
 def _compare_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from photochrom.clahe import Clahe, equalized
 from photochrom.color import AB_SCALE
 from photochrom.colour_bins import bin_prior, entropy, gamut_bins, rebalancing_weights
 
@@ -30,6 +31,15 @@ class Colorizer(nn.Module):
     """A network that predicts chroma from lightness; see the contract above."""
 
     multiple: int
+    # The experiment's input transform; see `see`.
+    clahe: Clahe | None = None
+
+    def see(self, L: Tensor) -> Tensor:
+        """L as the network is to be given it, of the same shape and range.
+
+        What the network does not see of the lightness, the picture still has: its L stays.
+        """
+        return L if self.clahe is None else equalized(L, self.clahe)
 
     def forward(self, L: Tensor) -> Tensor:
         raise NotImplementedError
