@@ -152,8 +152,9 @@ def source_digests() -> dict[str, str]:
     modules: list[Any] = [
         module for name, module in sys.modules.items() if name.split(".")[0] == "photochrom"
     ]
-    files = {Path(__file__)} | {Path(module.__file__) for module in modules if module.__file__}
-    root = Path(__file__).parent
+    files = {Path(module.__file__).resolve() for module in modules if module.__file__}
+    files.add(Path(__file__).resolve())  # a run from elsewhere has ../ in it
+    root = Path(__file__).resolve().parent
     return {str(file.relative_to(root)): sha256_file(file) for file in sorted(files)}
 
 
