@@ -14,6 +14,7 @@ from photochrom.models.base import Colorizer, Distribution, count
 from photochrom.models.patchgan import SeedPatchGAN
 from photochrom.models.photochrom import STRIDE, Photochrom, bilinear_mixture, mixed
 from photochrom.models.unet import SeedUNet
+from preflight import NETWORKS_OF_BINS
 
 LITE0 = "tf_efficientnet_lite0"
 SEED = {"name": "unet", "design": "seed", "width": 64, "depth": 7, "dropout": 0.5}
@@ -91,6 +92,11 @@ def test_the_sizes_of_the_others() -> None:
         {"name": "photochrom", "encoder": LITE0, "width": 128, "neighbours": 5, "temperature": 0.38}
     )
     assert sum(weight.numel() for weight in ours.parameters()) < 30e6
+
+
+def test_which_networks_choose_is_known_before_any_work() -> None:
+    choosing = {name for name in TINY if isinstance(on_meta(config(name)), Distribution)}
+    assert choosing == set(CHOOSING) == set(NETWORKS_OF_BINS)
 
 
 def test_every_network_is_tried_here() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import preflight
-from config_help import ConfigError
+from config_help import ConfigError, complete
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -117,7 +117,23 @@ def test_what_no_schema_can_say_is_said_before_any_work(change: dict, says: str)
     with pytest.raises(ConfigError, match=says):
         preflight.check_data(data | change, experiments)
     experiments["quick"]["phases"][1]["discriminator"] = None
-    with pytest.raises(ConfigError, match="phase gan: the loss gan and a discriminator"):
+    with pytest.raises(ConfigError, match="phase gan: a gan loss and a discriminator"):
+        preflight.check_data(data, experiments)
+
+
+@pytest.mark.parametrize(
+    ("losses", "says"),
+    [
+        ({"l1": 1, "gan": 1, "gan-hinge": 1}, "choose one of the losses gan, gan-hinge"),
+        ({"gan-lsgan": 1, "rebalanced-ce": 1}, "needs a network that chooses .* and unet does not"),
+        ({"l1": 1}, "a gan loss and a discriminator"),
+    ],
+)
+def test_losses_that_do_not_fit(losses: dict, says: str) -> None:
+    experiments = preflight.read_experiments(["quick"], ROOT)
+    experiments["quick"]["phases"][1]["losses"] = losses
+    data = complete({}, preflight.read_schema(ROOT, "config"), "config")["data"]
+    with pytest.raises(ConfigError, match=says):
         preflight.check_data(data, experiments)
 
 

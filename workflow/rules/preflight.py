@@ -14,6 +14,8 @@ import yaml
 import alive
 from config_help import ConfigError, complete, read_yaml
 
+# Networks that give a distribution over colour bins; a test holds them against the library.
+NETWORKS_OF_BINS = ("photochrom", "zhang16")
 # Rows of the metrics table that no experiment may be compared without.
 YARDSTICKS = ("grey", "constant", "truth")
 
@@ -117,8 +119,17 @@ def check_data(data: dict[str, Any], experiments: dict[str, dict[str, Any]]) -> 
             optimizer = phase["optimizer"]
             if optimizer["name"] == "adam" and optimizer["weight_decay"]:
                 raise ConfigError(f"{where}: weight_decay is for adamw; choose name: adamw")
-            if ("gan" in phase["losses"]) != (phase["discriminator"] is not None):
-                raise ConfigError(f"{where}: the loss gan and a discriminator go together")
+            adversarial = [loss for loss in phase["losses"] if loss.startswith("gan")]
+            if len(adversarial) > 1:
+                raise ConfigError(f"{where}: choose one of the losses {', '.join(adversarial)}")
+            if bool(adversarial) != (phase["discriminator"] is not None):
+                raise ConfigError(f"{where}: a gan loss and a discriminator go together")
+            network = experiment["network"]["name"]
+            if "rebalanced-ce" in phase["losses"] and network not in NETWORKS_OF_BINS:
+                raise ConfigError(
+                    f"{where}: the loss rebalanced-ce needs a network that chooses among colour "
+                    f"bins ({', '.join(NETWORKS_OF_BINS)}), and {network} does not"
+                )
 
 
 def plain_path(path: str) -> str:
