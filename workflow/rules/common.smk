@@ -173,6 +173,7 @@ MODULES = {
         "color.py",
         "curves.py",
         "device.py",
+        "loading.py",
         "losses.py",
         "models/__init__.py",
         "models/base.py",

@@ -30,6 +30,7 @@ from photochrom.runtime import (
 if TYPE_CHECKING:
     from photochrom.models.base import Colorizer
     from photochrom.recipes import Recipe
+    from photochrom.shards import ShardSet, TrainingSet
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,9 +48,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--resident",
-        choices=["auto", "true", "false"],
+        choices=["auto", "always", "never"],
         default="auto",
         help="keep the training pictures on the GPU; auto when half of its free memory holds them",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        help="processes that read the training pictures from the shards; 0 keeps them in memory",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     parser.add_argument("--threads", type=int, help="CPU threads; all of them when left out")
@@ -68,7 +75,7 @@ def train(args: argparse.Namespace) -> None:
     from photochrom.curves import curves_svg
     from photochrom.models import save_model
     from photochrom.recipes import read_recipe, recipe_sha256
-    from photochrom.shards import load_split
+    from photochrom.shards import list_split, load_split
     from photochrom.training import train_phase
 
     if args.threads is not None:
@@ -76,7 +83,9 @@ def train(args: argparse.Namespace) -> None:
     device = pick_device(args.device)
     recipe = read_recipe(args.recipe)
     phase = recipe.phase
-    training = load_split(args.shards, args.split, "train", phase.parts)
+    training: TrainingSet | ShardSet = (list_split if args.workers else load_split)(
+        args.shards, args.split, "train", phase.parts
+    )
     validation = load_split(args.shards, args.split, "val")
     network, parent_digest = first_network(recipe, args.parent)
     origin = {
@@ -103,6 +112,7 @@ def train(args: argparse.Namespace) -> None:
         args.resume / key,
         args.checkpoint_seconds,
         args.resident,
+        args.workers,
     )
     last = records[-1]
     text = "".join(json.dumps(record) + "\n" for record in records)
