@@ -45,7 +45,7 @@ def test_every_bin_holds_an_srgb_colour_and_every_srgb_colour_has_a_bin() -> Non
 
 
 def test_the_prior_counts_colours_and_smooths_them() -> None:
-    prior = bin_prior(stored((3, -4), (3, -4), (3, -4), (41, 38)), SCALE, gamut_bins())
+    prior = bin_prior([stored((3, -4), (3, -4), (3, -4), (41, 38))], SCALE, gamut_bins())
     assert prior.sum() == pytest.approx(1)
     assert prior.min() > 0
     # At the bin itself; and one bin on, where the Gaussian of 5 is exp(-2) of the middle.
@@ -56,12 +56,12 @@ def test_the_prior_counts_colours_and_smooths_them() -> None:
 
 
 def test_colours_outside_every_bin_count_in_the_nearest() -> None:
-    prior = bin_prior(stored((110, -110)), SCALE, gamut_bins())
+    prior = bin_prior([stored((110, -110))], SCALE, gamut_bins())
     assert prior.argmax() == index(110, -110)
 
 
 def test_no_pictures_give_an_even_prior() -> None:
-    prior = bin_prior(np.zeros((0, 2, 4, 4), np.int16), SCALE, gamut_bins())
+    prior = bin_prior([], SCALE, gamut_bins())
     assert prior == pytest.approx(np.full(261, 1 / 261))
 
 

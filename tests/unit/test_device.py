@@ -163,7 +163,7 @@ def test_peak_memory_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -
 
 @pytest.mark.parametrize(
     ("choice", "share", "moved"),
-    [("auto", 3, True), ("auto", 1, False), ("true", 0, True), ("false", 9, False)],
+    [("auto", 3, True), ("auto", 1, False), ("always", 0, True), ("never", 9, False)],
 )
 def test_pictures_stay_on_the_device_when_they_fit(choice: str, share: int, moved: bool) -> None:
     data = pictures(6)

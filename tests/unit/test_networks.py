@@ -41,7 +41,7 @@ def config(name: str) -> dict[str, Any]:
 def begun(name: str) -> Colorizer:
     torch.manual_seed(0)
     network = build(config(name))
-    network.begin(PICTURES, SCALE)
+    network.begin([PICTURES], SCALE)
     return network
 
 

@@ -153,6 +153,14 @@ def test_kill_9_and_the_same_command_again(room: Path) -> None:
     assert not (room / "killed" / "resume").exists()
 
 
+def test_pictures_left_in_the_shards_give_equal_bytes(room: Path) -> None:
+    train.main([*arguments(room, "l1", "a"), "--workers", "2"])
+    train.main(arguments(room, "l1", "b"))
+    assert load_model(room / "a" / "model.safetensors").digest == (
+        load_model(room / "b" / "model.safetensors").digest
+    )
+
+
 def test_parts_choose_the_training_pictures(room: Path) -> None:
     train.main(arguments(room, "l1", "all"))
     edit(room / "l1.yaml", phase={**L1, "parts": [2]})

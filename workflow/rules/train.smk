@@ -50,6 +50,10 @@ rule train_phase:
         gpu=1,
         # How often training saves itself; lower it with --set-resources, which reruns nothing.
         checkpoint_seconds=30,
+        # Whether the pictures stay on the GPU (auto: when half of its free memory holds them), and
+        # how many processes read them from the shards; with 0 they are held in memory.
+        resident="auto",
+        workers=0,
     params:
         parent=lambda wildcards, input: (
             f"--parent {input.parent}" if input.parent else ""
@@ -66,6 +70,8 @@ rule train_phase:
             --out {params.folder:q} \
             --resume {params.resume:q} \
             --checkpoint-seconds {resources.checkpoint_seconds} \
+            --resident {resources.resident} \
+            --workers {resources.workers} \
             --threads {threads} \
             --log {log:q}
         """

@@ -31,7 +31,7 @@ from photochrom.runtime import (
 if TYPE_CHECKING:
     from photochrom.models.base import Colorizer
     from photochrom.recipes import Recipe
-    from photochrom.shards import TrainingSet
+    from photochrom.shards import ShardSet, TrainingSet
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,9 +52,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--resident",
-        choices=["auto", "true", "false"],
+        choices=["auto", "always", "never"],
         default="auto",
         help="keep the training pictures on the GPU; auto when half of its free memory holds them",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        help="processes that read the training pictures from the shards; 0 keeps them in memory",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     parser.add_argument("--threads", type=int, help="CPU threads; all of them when left out")
@@ -73,7 +79,7 @@ def train(args: argparse.Namespace) -> None:
     from photochrom.curves import curves_svg, read_phase
     from photochrom.models import save_model
     from photochrom.recipes import read_recipe, recipe_sha256
-    from photochrom.shards import load_split
+    from photochrom.shards import list_split, load_split
     from photochrom.strips import strip
     from photochrom.training import train_phase
     from photochrom.validation import watched_pictures, watched_size
@@ -83,7 +89,9 @@ def train(args: argparse.Namespace) -> None:
     device = pick_device(args.device)
     recipe = read_recipe(args.recipe)
     phase = recipe.phase
-    training = load_split(args.shards, args.split, "train", phase.parts)
+    training: TrainingSet | ShardSet = (list_split if args.workers else load_split)(
+        args.shards, args.split, "train", phase.parts
+    )
     validation = load_split(args.shards, args.split, "val")
     before = [read_phase(path) for path in args.history]
     network, parent_digest = first_network(recipe, args.parent, training)
@@ -111,6 +119,7 @@ def train(args: argparse.Namespace) -> None:
         args.resume / key,
         args.checkpoint_seconds,
         args.resident,
+        args.workers,
         args.out / "tensorboard",
     )
     last = records[-1]
@@ -143,13 +152,14 @@ def train(args: argparse.Namespace) -> None:
 
 
 def first_network(
-    recipe: "Recipe", parent: Path | None, training: "TrainingSet"
+    recipe: "Recipe", parent: Path | None, training: "TrainingSet | ShardSet"
 ) -> "tuple[Colorizer, str]":
     """The network before the first step, and the digest of the model it comes from, if any."""
     import torch
 
     from photochrom.batches import random_key
     from photochrom.models import build, load_model
+    from photochrom.shards import colours
 
     if parent is None:
         torch.manual_seed(random_key(recipe.seed, "network"))
@@ -157,7 +167,7 @@ def first_network(
             network = build(recipe.network, recipe.input.clahe)
         except ValueError as error:
             raise StageError(f"experiment {recipe.experiment}: {error}") from error
-        network.begin(training.ab, training.scale)
+        network.begin(colours(training), training.scale)
         return network, ""
     model = load_model(parent)
     if model.metadata["network"] != recipe.network:

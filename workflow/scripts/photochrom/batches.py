@@ -74,11 +74,11 @@ def resident(
 ) -> TrainingSet | Resident:
     """The pictures on the device, where batches are gathered without the CPU, if they fit.
 
-    `choice` is `true`, `false` or `auto`: at most half of the `free` bytes of the device. In
+    `choice` is `always`, `never` or `auto`: at most half of the `free` bytes of the device. In
     main memory they are on the CPU's device already.
     """
     size = data.L.nbytes + data.ab.nbytes
-    if device.type == "cpu" or choice == "false" or (choice == "auto" and size > free / 2):
+    if device.type == "cpu" or choice == "never" or (choice == "auto" and size > free / 2):
         return data
     L, ab = torch.from_numpy(data.L).to(device), torch.from_numpy(data.ab).to(device)
     return Resident(data.ids, L, ab, data.scale)

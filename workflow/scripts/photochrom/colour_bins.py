@@ -9,6 +9,7 @@ logits is torch.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import cache
 from typing import Any
 
@@ -31,8 +32,6 @@ SIGMA = 5.0
 UNIFORM_SHARE = 0.5
 # Squares between the grey one and the edge of the table of all squares; sRGB needs 11.
 REACH = 12
-# Pictures of which the colours are counted at a time.
-CHUNK = 64
 
 
 @cache
@@ -52,18 +51,18 @@ def gamut_bins() -> NDArray[np.float32]:
 
 
 def bin_prior(
-    ab: NDArray[np.int16], scale: float, bins: NDArray[np.float32]
+    ab: Iterable[NDArray[np.int16]], scale: float, bins: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """How often each bin's colour is met in stored pictures: (Q,), positive, of sum one.
 
-    `ab` (N,2,H,W) times `scale` is in [-1, 1]. Colours are counted in the bin whose square they
-    lie in, or whose colour is nearest to that square, and the counts smoothed by a Gaussian of
-    SIGMA in the ab plane, as in the paper.
+    `ab` gives arrays (n,2,H,W), which times `scale` are in [-1, 1]. Colours are counted in the bin
+    whose square they lie in, or whose colour is nearest to that square, and the counts smoothed by
+    a Gaussian of SIGMA in the ab plane, as in the paper.
     """
     table = _bin_of_square(bins)
     counts = np.zeros(len(bins), np.int64)
-    for first in range(0, len(ab), CHUNK):
-        squares = np.rint(ab[first : first + CHUNK] * (scale * AB_SCALE / GRID)).astype(np.int64)
+    for pictures in ab:
+        squares = np.rint(pictures * (scale * AB_SCALE / GRID)).astype(np.int64)
         squares = np.clip(squares, -REACH, REACH) + REACH
         counts += np.bincount(table[squares[:, 0], squares[:, 1]].ravel(), minlength=len(bins))
     squared = ((bins[:, None].astype(np.float64) - bins) ** 2).sum(axis=-1)

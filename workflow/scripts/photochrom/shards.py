@@ -13,8 +13,9 @@ Fletcher-32 checksum, the metadata their own, and shards.csv the SHA-256 of each
 
 import hashlib
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import h5py
@@ -51,6 +52,22 @@ class TrainingSet:
     ab: NDArray[np.int16]  # (N, 2, H, W)
     scale: float
     digest: str  # sha256 over the ids and the stored bytes
+
+    @property
+    def size(self) -> int:
+        """The side of the pictures in pixels."""
+        return int(self.L.shape[-1])
+
+
+@dataclass(frozen=True)
+class ShardSet:
+    """The pictures of one split, left in their shards: `places` are files and rows in them."""
+
+    ids: list[str]
+    places: list[tuple[Path, int]]
+    size: int
+    scale: float
+    digest: str  # as that of the TrainingSet
 
 
 def write_shard(
@@ -158,6 +175,80 @@ def load_split(
     `parts` narrows them to these portions. Each shard that is needed is first checked against the
     digest in shards.csv. Raises StageError when nothing is left or a shard is damaged.
     """
+    places = _places(shards_csv, split_csv, split, parts)
+    ids = [id for place in places for id in place.ids]
+    lightness, colour = [], []
+    for place in places:
+        shard = _checked(place, shards_csv, split_csv)
+        lightness.append(_lightness(shard, place))
+        colour.append(_colour(shard, place))
+    L, ab = np.concatenate(lightness), np.concatenate(colour)
+    digest = _content_sha256(ids, [L], [ab], len(ids), L.shape[-1])
+    return TrainingSet(ids, L, ab, SCALE_FACTOR, digest)
+
+
+def list_split(
+    shards_csv: Path, split_csv: Path, split: str, parts: Sequence[int] | None = None
+) -> ShardSet:
+    """As `load_split`, but the pictures stay in their shards; one shard is read at a time."""
+    places = _places(shards_csv, split_csv, split, parts)
+    ids = [id for place in places for id in place.ids]
+    size = _checked(places[0], shards_csv, split_csv).L.shape[-1]
+    lightness = (_lightness(_checked(p, shards_csv, split_csv), p) for p in places)
+    colour = (_colour(_checked(p, shards_csv, split_csv), p) for p in places)
+    digest = _content_sha256(ids, lightness, colour, len(ids), size)
+    where = [(place.path, row) for place in places for row in place.rows]
+    return ShardSet(ids, where, size, SCALE_FACTOR, digest)
+
+
+def read_pictures(
+    places: Iterable[tuple[Path, int]],
+) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
+    """L (n,1,H,W) and ab (n,2,H,W) of single rows of shards, as stored, each checked by HDF5."""
+    lightness, colour = [], []
+    for path, row in places:
+        file = _open(path)
+        try:
+            lightness.append(file["L"][row])
+            colour.append(file["ab"][row])
+        except (OSError, ValueError) as error:
+            raise _damaged(path, str(error).splitlines()[0]) from error
+    ab = np.ascontiguousarray(np.stack(colour).transpose(0, 3, 1, 2))
+    return np.stack(lightness)[:, None], ab
+
+
+def colours(data: TrainingSet | ShardSet) -> Iterator[NDArray[np.int16]]:
+    """All ab (n,2,H,W) of a set as stored, some pictures at a time."""
+    for start in range(0, len(data.ids), BATCH):
+        if isinstance(data, TrainingSet):
+            yield data.ab[start : start + BATCH]
+        else:
+            yield read_pictures(data.places[start : start + BATCH])[1]
+
+
+@lru_cache(maxsize=256)
+def _open(path: Path) -> h5py.File:
+    """A shard that stays open; not to be handed to another process."""
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise _damaged(path, str(error).splitlines()[0]) from error
+
+
+@dataclass(frozen=True)
+class _Place:
+    """What a split takes of one shard."""
+
+    path: Path
+    sha256: str
+    rows: list[int]
+    ids: list[str]
+
+
+def _places(
+    shards_csv: Path, split_csv: Path, split: str, parts: Sequence[int] | None
+) -> list[_Place]:
+    """What a split takes of each shard, in split.csv's order."""
     wanted: dict[str, list[tuple[int, str]]] = {}
     for row in read_table(split_csv, SPLIT_COLUMNS, "split.py"):
         if row["split"] == split and (parts is None or int(row["part"]) in parts):
@@ -168,25 +259,34 @@ def load_split(
             f"{split_csv} has no pictures in split {split}{narrowed}; change data.split in the "
             "config (or parts of the phase in the experiment)"
         )
-    ids: list[str] = []
-    lightness, colour = [], []
     index = read_table(shards_csv, SHARDS_COLUMNS, "normalize.py index")
     recorded = {row["shard"]: (Path(row["path"]), row["sha256"]) for row in index}
-    for name, places in wanted.items():
-        if name not in recorded:
-            raise StageError(f"{split_csv} names {name}, {shards_csv} does not; run split again")
-        path, sha256 = recorded[name]
-        if not path.is_file() or sha256_file(path) != sha256:
-            raise _damaged(path, f"missing, or its sha256 is not the one in {shards_csv}")
-        shard = read_shard(path)
-        rows = [row for row, _ in places]
-        ids += [id for _, id in places]
-        if max(rows) >= len(shard.ids) or [shard.ids[row] for row in rows] != ids[-len(rows) :]:
-            raise StageError(f"{split_csv} is not of these shards ({path}); run split again")
-        lightness.append(shard.L[rows, None])
-        colour.append(shard.ab[rows].transpose(0, 3, 1, 2))
-    L, ab = np.concatenate(lightness), np.ascontiguousarray(np.concatenate(colour))
-    return TrainingSet(ids, L, ab, SCALE_FACTOR, _content_sha256(ids, L, ab))
+    for name in wanted.keys() - recorded.keys():
+        raise StageError(f"{split_csv} names {name}, {shards_csv} does not; run split again")
+    return [
+        _Place(*recorded[name], *map(list, zip(*taken, strict=True)))
+        for name, taken in wanted.items()
+    ]
+
+
+def _checked(place: _Place, shards_csv: Path, split_csv: Path) -> Shard:
+    """The whole shard, when it is the one that both tables are about."""
+    path = place.path
+    if not path.is_file() or sha256_file(path) != place.sha256:
+        raise _damaged(path, f"missing, or its sha256 is not the one in {shards_csv}")
+    shard = read_shard(path)
+    fits = max(place.rows) < len(shard.ids)
+    if not fits or [shard.ids[row] for row in place.rows] != place.ids:
+        raise StageError(f"{split_csv} is not of these shards ({path}); run split again")
+    return shard
+
+
+def _lightness(shard: Shard, place: _Place) -> NDArray[np.int16]:
+    return shard.L[place.rows, None]
+
+
+def _colour(shard: Shard, place: _Place) -> NDArray[np.int16]:
+    return np.ascontiguousarray(shard.ab[place.rows].transpose(0, 3, 1, 2))
 
 
 def _constants() -> dict[str, float | int]:
@@ -200,11 +300,19 @@ def _constants() -> dict[str, float | int]:
     }
 
 
-def _content_sha256(ids: Sequence[str], L: NDArray[np.int16], ab: NDArray[np.int16]) -> str:
+def _content_sha256(
+    ids: Sequence[str],
+    L: Iterable[NDArray[np.int16]],
+    ab: Iterable[NDArray[np.int16]],
+    count: int,
+    size: int,
+) -> str:
+    """Digest of the ids and, for L and then ab, shape, type and bytes; both come in pieces."""
     digest = hashlib.sha256("\n".join(ids).encode("ascii"))
-    for array in (L, ab):
-        digest.update(repr((array.shape, array.dtype.str)).encode("ascii"))
-        digest.update(np.ascontiguousarray(array).data)
+    for pieces, channels in ((L, 1), (ab, 2)):
+        digest.update(repr(((count, channels, size, size), "<i2")).encode("ascii"))
+        for piece in pieces:
+            digest.update(np.ascontiguousarray(piece).data)
     return digest.hexdigest()
 
 

@@ -25,16 +25,17 @@ from torch.nn import functional as F
 
 from photochrom import losses
 from photochrom.averages import copy_of, follow
-from photochrom.batches import augmented, load_batch, random_key, resident, shrunk, step_plan
+from photochrom.batches import random_key
 from photochrom.boards import add_pictures, add_record, open_board
 from photochrom.checkpoints import drop_after, load_state, save_state
 from photochrom.device import compile_network, computed, out_of_memory, peak_memory, prepare
+from photochrom.loading import batch_source
 from photochrom.models.base import Colorizer, Distribution
 from photochrom.models.patchgan import PatchGAN, SeedPatchGAN
 from photochrom.perceptual import perceptual_loss
 from photochrom.recipes import Compute, Phase, Recipe
 from photochrom.runtime import StageError, Terminated, held_signals, log, progress
-from photochrom.shards import TrainingSet
+from photochrom.shards import ShardSet, TrainingSet
 from photochrom.strips import save_row
 from photochrom.validation import load_judges, validate, watched_size
 
@@ -89,12 +90,13 @@ class State:
 def train_phase(
     recipe: Recipe,
     network: Colorizer,
-    train: TrainingSet,
+    train: TrainingSet | ShardSet,
     val: TrainingSet,
     device: torch.device,
     folder: Path,
     checkpoint_seconds: float,
     on_device: str = "auto",
+    workers: int = 0,
     board_folder: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Train `network` in place, going on from the checkpoint in `folder` if there is one.
@@ -108,7 +110,8 @@ def train_phase(
     SIGTERM and SIGINT save a checkpoint first. A loss or weight that is not finite never reaches a
     checkpoint: it is a StageError, or leads back to the last good state as the recipe says. Data
     that cannot serve the recipe is a StageError; so is too little memory, with EXIT_MEMORY.
-    `on_device` says whether the training pictures stay on the device: see `batches.resident`.
+    `on_device` and `workers` say where the training pictures are kept, see `loading.batch_source`,
+    and change nothing in the result.
     """
     phase = recipe.phase
     state = start(recipe, network, device)
@@ -116,14 +119,7 @@ def train_phase(
     total = total_steps(phase, len(train.ids))
     folder.mkdir(parents=True, exist_ok=True)
     restore(state, load_state(folder), device)
-    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else 0
-    pictures = resident(train, device, on_device, free)
-
-    def batch_at(step: int) -> tuple[Tensor, Tensor]:
-        rows, chances = step_plan(recipe.seed, phase, step, len(train.ids))
-        L, ab = augmented(*load_batch(pictures, rows, device), chances, phase.augment)
-        return shrunk(L, ab, phase.size)
-
+    batch_at = batch_source(train, recipe, total, device, on_device, workers)
     if phase.compute.compile and state.step < total:
         compile_network(network, network.see(batch_at(state.step)[0]), phase.compute)
     judges = load_judges(len(val.ids), device)
@@ -287,7 +283,9 @@ def start(recipe: Recipe, network: Colorizer, device: torch.device) -> State:
     return State(network, optimizer, adversary, average, perceptual)
 
 
-def check_feasible(phase: Phase, state: State, train: TrainingSet, val: TrainingSet) -> None:
+def check_feasible(
+    phase: Phase, state: State, train: TrainingSet | ShardSet, val: TrainingSet
+) -> None:
     """StageError, before any training, when the data or a network cannot serve the phase."""
     where = f"phase {phase.name}:"
     if len(train.ids) < phase.batch:
@@ -302,7 +300,7 @@ def check_feasible(phase: Phase, state: State, train: TrainingSet, val: Training
             f"{where} the loss {losses.REBALANCED} needs a network that chooses among colour bins, "
             "as zhang16 and photochrom do; take another loss, such as l1"
         )
-    stored, multiple = train.L.shape[-1], state.network.multiple
+    stored, multiple = train.size, state.network.multiple
     if phase.size > stored:
         raise StageError(
             f"{where} size {phase.size} is larger than the {stored} of the shards; "

@@ -14,6 +14,7 @@ The contract, in the units of `photochrom.color` (L*/50-1 and ab/110):
   `uncertainty(L)`.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,10 @@ class Colorizer(nn.Module):
     def forward(self, L: Tensor) -> Tensor:
         raise NotImplementedError
 
-    def begin(self, ab: NDArray[np.int16], scale: float) -> None:
-        """Take what a new network starts from; `ab` (N,2,H,W) times `scale` is in [-1,1].
+    def begin(self, ab: Iterable[NDArray[np.int16]], scale: float) -> None:
+        """Take what a new network starts from.
+
+        `ab` gives the training pictures, some at a time: (n,2,H,W), times `scale` in [-1,1].
 
         Draws no random numbers. StageError when weights cannot be had.
         """
@@ -95,7 +98,7 @@ class Distribution(Colorizer):
         spread = entropy(self.logits(L))
         return F.interpolate(spread, L.shape[-2:], mode="bilinear", align_corners=False)
 
-    def begin(self, ab: NDArray[np.int16], scale: float) -> None:
+    def begin(self, ab: Iterable[NDArray[np.int16]], scale: float) -> None:
         """Count the colours of the training pictures."""
         prior = bin_prior(ab, scale, self.bins.cpu().numpy())
         self.prior.copy_(torch.from_numpy(prior))

@@ -1,5 +1,7 @@
 """A U-Net whose shrinking half has learned from ImageNet: the seed's tutorial's second network."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -61,7 +63,7 @@ class EncoderUNet(Colorizer):
             x = enlarge(x, skips.pop())
         return torch.tanh(self.head(torch.relu(x)))
 
-    def begin(self, ab: NDArray[np.int16], scale: float) -> None:
+    def begin(self, ab: Iterable[NDArray[np.int16]], scale: float) -> None:
         self.encoder.begin()
 
 

@@ -1,5 +1,7 @@
 """Deep Koalarization (Baldassarre, Gonzalez Morin and Rodes-Guirao 2017)."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -65,5 +67,5 @@ class Fusion(Colorizer):
         everywhere = scores[:, :, None, None].expand(-1, -1, *x.shape[2:])
         return self.decoder(self.fuse(torch.cat([x, everywhere], dim=1)))
 
-    def begin(self, ab: NDArray[np.int16], scale: float) -> None:
+    def begin(self, ab: Iterable[NDArray[np.int16]], scale: float) -> None:
         self.classifier.begin()

@@ -1,6 +1,7 @@
 """Photochrom's own network: what an ImageNet encoder sees, asked for each colour in turn."""
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -102,7 +103,7 @@ class Photochrom(Distribution):
         products = torch.einsum("nchw,nqc->nqhw", self.places(x), self.match(queries))
         return products / math.sqrt(x.shape[1]) + self.bias[:, None, None]
 
-    def begin(self, ab: NDArray[np.int16], scale: float) -> None:
+    def begin(self, ab: Iterable[NDArray[np.int16]], scale: float) -> None:
         super().begin(ab, scale)
         self.encoder.begin()
         with torch.no_grad():
