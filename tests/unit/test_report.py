@@ -6,16 +6,18 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fake_results
 import report
 from fake_results import HOSTILE, Results
 from html_page import Page
+from photochrom.images import jpeg_bytes
 from photochrom.report.data import credits, drop_reasons, histograms, offered, split_counts
 from photochrom.report.inputs import read_log, read_row
 from photochrom.report.training import phase_starts, training_section
-from photochrom.runtime import StageError, csv_text, write_json, write_text
+from photochrom.runtime import StageError, csv_text, write_bytes, write_json, write_text
 from photochrom.tables import MOVES_COLUMNS
 
 SECTIONS = ["data", "training", "measures", "pictures", "archive", "reproduce"]
@@ -406,3 +408,18 @@ def test_a_row_is_read_with_its_tables(results: Results) -> None:
     assert figure is not None
     assert figure.value == pytest.approx(sum(values.values()) / len(values))
     assert row.values("psnr_rgb", "another") == {}
+
+
+def test_the_strip_and_what_is_missing_are_shown(results: Results, tmp_path: Path) -> None:
+    folder = tmp_path / "gan"
+    reason = "not computed: 18 validation pictures, 64 are needed"
+    record = {"kind": "val", "step": 0, "psnr_rgb": 20, "not_computed": {"fd_lite2": reason}}
+    write_text(folder / "log.jsonl", json.dumps(record) + "\n")
+    write_bytes(folder / "strip.jpg", jpeg_bytes(np.zeros((8, 8, 3), np.uint8)))
+    page = tmp_path / "index.html"
+    shown = replace(results, logs={"quick/gan": folder / "log.jsonl"}, archives=[])
+    report.main([*shown.arguments(), "--out", str(page)])
+    text = page.read_text(encoding="utf-8")
+    assert f"fd-lite2: {reason}" in text
+    assert text.count('class="strip"') == 1
+    assert "Phase gan: the same validation pictures over time" in text

@@ -422,6 +422,14 @@ def parent(wildcards):
     return [f"{folder}/{before[-1]}/model.safetensors"] if before else []
 
 
+def logs_before(wildcards):
+    """The logs of the phases before: their curves go on in this one's."""
+    names = phase_names(wildcards.experiment)
+    folder = f"results/models/{wildcards.experiment}"
+    before = names[: names.index(wildcards.phase)]
+    return [f"{folder}/{name}/log.jsonl" for name in before]
+
+
 def model_of_row(wildcards):
     """The model that a row of the metrics table evaluates: none for a yardstick."""
     return [] if wildcards.row in YARDSTICKS else MODELS[wildcards.row]

@@ -20,6 +20,7 @@ rule write_report:
         per_image=[f"results/metrics/{row}.per_image.csv" for row in ROWS],
         pictures=[f"results/metrics/{row}.pictures" for row in ROWS],
         histories=list(HISTORIES.values()),
+        strips=[f"{os.path.dirname(path)}/strip.jpg" for path in HISTORIES.values()],
         archives=[f"results/colorized/{archive}/status.csv" for archive in ARCHIVES],
     output:
         page="results/report/index.html",

@@ -6,7 +6,8 @@ REQUIRED INPUTS:
 
 OUTPUTS:
     results/models/{experiment}/{phase}/recipe.yaml     this phase with every default filled in
-    results/models/{experiment}/{phase}/model.safetensors, log.jsonl, curves.svg
+    results/models/{experiment}/{phase}/model.safetensors, log.jsonl, curves.svg,
+                                                        strip.jpg
 
 results/models/{experiment}/{phase}/resume/ holds checkpoints. It is no declared output, because
 Snakemake deletes those of a failed or repeated job: a phase that was killed goes on from there.
@@ -35,10 +36,13 @@ rule train_phase:
         shards=shard_files,
         split="results/data/split.csv",
         parent=parent,
+        # For the curves alone: other times in them are no reason to train again.
+        before=ancient(logs_before),
     output:
         model="results/models/{experiment}/{phase}/model.safetensors",
         history="results/models/{experiment}/{phase}/log.jsonl",
         curves="results/models/{experiment}/{phase}/curves.svg",
+        strip="results/models/{experiment}/{phase}/strip.jpg",
     log:
         "results/logs/train/{experiment}-{phase}.log",
     benchmark:
@@ -58,6 +62,9 @@ rule train_phase:
         parent=lambda wildcards, input: (
             f"--parent {input.parent}" if input.parent else ""
         ),
+        history=lambda wildcards, input: (
+            ["--history", *input.before] if input.before else []
+        ),
         folder=subpath(output.model, parent=True),
         resume=lambda wildcards, output: f"{os.path.dirname(output.model)}/resume",
     shell:
@@ -67,6 +74,7 @@ rule train_phase:
             --shards {input.table:q} \
             --split {input.split:q} \
             {params.parent} \
+            {params.history:q} \
             --out {params.folder:q} \
             --resume {params.resume:q} \
             --checkpoint-seconds {resources.checkpoint_seconds} \

@@ -49,7 +49,12 @@ def render(template: str, **values: object) -> str:
 
 def data_uri(pixels: NDArray[np.uint8], quality: int = JPEG_QUALITY) -> str:
     """A picture (H, W, 3) as a JPEG inside a data: URI."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg_bytes(pixels, quality)).decode("ascii")
+    return jpeg_uri(jpeg_bytes(pixels, quality))
+
+
+def jpeg_uri(content: bytes) -> str:
+    """A JPEG file inside a data: URI."""
+    return "data:image/jpeg;base64," + base64.b64encode(content).decode("ascii")
 
 
 def number(value: float, decimals: int, sign: bool = False) -> str:

@@ -56,11 +56,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Log:
-    """The training log of one phase of one experiment; a record is an object of the JSON lines."""
+    """The training log of one phase of one experiment; a record is an object of the JSON lines.
+
+    `strip` is the picture of the validation pictures over time, where it lies beside the log.
+    """
 
     experiment: str
     phase: str
     records: Sequence[dict[str, Any]]
+    strip: Path | None = None
 
 
 def read_row(path: Path) -> Row:
@@ -117,7 +121,8 @@ def read_log(name: str, path: Path) -> Log:
         if not isinstance(record, dict):
             raise StageError(f"{path} is not a training log: line {count} is no object")
         records.append(record)
-    return Log(experiment, phase, records)
+    strip = path.with_name("strip.jpg")
+    return Log(experiment, phase, records, strip if strip.is_file() else None)
 
 
 def read_audit(path: Path) -> dict[str, Any]:

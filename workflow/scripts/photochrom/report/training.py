@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from photochrom.pages import jpeg_uri
 from photochrom.report.inputs import Log
 from photochrom.report.plots import Line, curves
 from photochrom.runtime import duration
@@ -20,12 +21,17 @@ PLOTS = (
         },
     ),
     ("Validation PSNR (dB)", {"psnr_rgb": ""}),
+    ("Validation colour difference (CIEDE2000)", {"ciede2000": ""}),
+    ("Validation AuC (percent)", {"auc": "all pixels", "auc_balanced": "colours alike"}),
     (
         "Validation colourfulness",
         {"colourfulness": "predicted", "colourfulness_truth": "photographs"},
     ),
+    ("Validation Fréchet distance (lite2 features)", {"fd_lite2": ""}),
+    ("Validation kernel distance (lite2 features)", {"kid_lite2": ""}),
+    ("Validation FID", {"fid": ""}),
 )
-NO_QUANTITY = {"kind", "phase", "step", "epoch", "seconds"}
+NO_QUANTITY = {"kind", "phase", "step", "epoch", "seconds", "not_computed"}
 KINDS = {"train": "training", "val": "validation"}
 
 
@@ -56,6 +62,12 @@ def training_section(logs: Sequence[Log]) -> list[dict[str, Any]]:
                 "experiment": experiment,
                 "phases": [_phase(log) for log in phases],
                 "plots": _plots(points, boundaries),
+                "strips": [
+                    {"phase": log.phase, "src": jpeg_uri(log.strip.read_bytes())}
+                    for log in phases
+                    if log.strip
+                ],
+                "missing": _missing(phases),
                 "notes": [note for log in phases for note in _notes(log)],
             }
         )
@@ -69,6 +81,17 @@ def phase_starts(phases: Sequence[Log]) -> list[float]:
         starts.append(total)
         total += _last(log, "step")
     return starts
+
+
+def _missing(phases: Sequence[Log]) -> list[str]:
+    """What could not be computed on the validation pictures, with the reason."""
+    found = {
+        f"{str(name).replace('_', '-')}: {reason}": None
+        for log in phases
+        for record in log.records
+        for name, reason in dict(record.get("not_computed") or {}).items()
+    }
+    return list(found)
 
 
 def _step(record: dict[str, Any]) -> float:
