@@ -184,6 +184,7 @@ MODULES = {
         "shards.py",
         "stored.py",
         "tables.py",
+        "team.py",
         "training.py",
         "validation.py",
         "version.py",
