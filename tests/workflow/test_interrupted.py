@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,41 @@ def test_killed_training_goes_on_and_ends_as_if_undisturbed(
     assert workspace.planned("train") == {}
 
 
+def test_terminated_training_goes_on_by_itself(workspace: Workspace, finished: Workspace) -> None:
+    """What a cluster's time limit does: SIGTERM to the job, and Snakemake tries it again."""
+    shutil.rmtree(workspace.path / "results" / "models" / "mini" / "gan")
+    resume = workspace.path / "results" / "models" / "mini" / "gan" / "resume"
+    running = workspace.path / "results" / ".running"
+    often = ("--set-resources", "train_phase:checkpoint_seconds=0")
+    with (workspace.path / "retried.log").open("w") as output:
+        process = subprocess.Popen(
+            workspace.command("train", "--retries", "1", *often),
+            cwd=workspace.path,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            while not list(resume.glob("*/step-*.pt")):
+                assert process.poll() is None
+                time.sleep(0.02)
+            (job,) = (path for path in running.glob("*") if path.read_text() == "train")
+            os.kill(int(job.name.rpartition("-")[2]), signal.SIGTERM)
+            told = time.monotonic()
+            while job.exists():
+                time.sleep(0.02)
+                assert time.monotonic() - told < 60
+            assert process.wait(timeout=120) == 0
+        finally:
+            process.kill()
+    text = (workspace.path / "retried.log").read_text()
+    assert "terminated; the same command goes on from here" in text
+    assert "Trying to restart job" in text
+    assert "continuing from step" in text
+    assert workspace.digests("results/models/mini/*/model.safetensors") == finished.digests(
+        "results/models/mini/*/model.safetensors"
+    )
+
+
 def test_killed_colorization_keeps_what_is_finished(workspace: Workspace) -> None:
     scans = workspace.path / "many"
     scans.mkdir()
@@ -73,9 +109,9 @@ def test_killed_colorization_keeps_what_is_finished(workspace: Workspace) -> Non
     rows = workspace.table("results/colorized/many/status.csv")
     assert len(rows) == 24
     assert {row["status"] for row in rows} == {"done"}
-    for sidecar, time in before.items():
-        assert sidecar.stat().st_mtime_ns == time, f"{sidecar.name} was done twice"
-        assert sidecar.with_suffix("").stat().st_mtime_ns <= time
+    for sidecar, made in before.items():
+        assert sidecar.stat().st_mtime_ns == made, f"{sidecar.name} was done twice"
+        assert sidecar.with_suffix("").stat().st_mtime_ns <= made
 
 
 def test_a_lock_is_never_removed_while_an_orphaned_job_lives(workspace: Workspace) -> None:

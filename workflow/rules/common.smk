@@ -203,6 +203,7 @@ MODULES = {
         "stored.py",
         "strips.py",
         "tables.py",
+        "team.py",
         "training.py",
         "validation.py",
         "version.py",

@@ -68,8 +68,15 @@ rule train_phase:
         folder=subpath(output.model, parent=True),
         resume=lambda wildcards, output: f"{os.path.dirname(output.model)}/resume",
     shell:
+        # Several GPUs (--resources gpu=4 --set-resources train_phase:gpu=4): a process for each.
         r"""
-        python {input.code[0]:q} \
+        launch=(python)
+        processes=1
+        if [ {resources.gpu} -gt 1 ]; then
+            processes={resources.gpu}
+            launch=(torchrun --standalone --nproc-per-node $processes --)
+        fi
+        "${{launch[@]}}" {input.code[0]:q} \
             --recipe {input.recipe:q} \
             --shards {input.table:q} \
             --split {input.split:q} \
@@ -80,6 +87,6 @@ rule train_phase:
             --checkpoint-seconds {resources.checkpoint_seconds} \
             --resident {resources.resident} \
             --workers {resources.workers} \
-            --threads {threads} \
+            --threads $(({threads} > processes ? {threads} / processes : 1)) \
             --log {log:q}
         """

@@ -5,6 +5,7 @@ The same command goes on where a killed one stopped.
 
 import argparse
 import json
+import os
 import re
 import shutil
 import sys
@@ -65,7 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     parser.add_argument("--threads", type=int, help="CPU threads; all of them when left out")
     args = parser.parse_args(argv)
-    start_log("train", args.log)
+    first = os.environ.get("RANK", "0") == "0"
+    start_log("train", args.log if first else None)
+    if not first:
+        log.setLevel("ERROR")  # the first process of a team speaks for all
     train(args)
     return EXIT_OK
 
@@ -81,12 +85,13 @@ def train(args: argparse.Namespace) -> None:
     from photochrom.recipes import read_recipe, recipe_sha256
     from photochrom.shards import list_split, load_split
     from photochrom.strips import strip
+    from photochrom.team import assemble
     from photochrom.training import train_phase
     from photochrom.validation import watched_pictures, watched_size
 
     if args.threads is not None:
         torch.set_num_threads(args.threads)
-    device = pick_device(args.device)
+    team, device = assemble(pick_device(args.device))
     recipe = read_recipe(args.recipe)
     phase = recipe.phase
     training: TrainingSet | ShardSet = (list_split if args.workers else load_split)(
@@ -120,8 +125,12 @@ def train(args: argparse.Namespace) -> None:
         args.checkpoint_seconds,
         args.resident,
         args.workers,
+        team,
         args.out / "tensorboard",
     )
+    team.leave()
+    if team.rank:
+        return
     last = records[-1]
     text = "".join(json.dumps(record) + "\n" for record in records)
     write_text(args.out / "log.jsonl", text)

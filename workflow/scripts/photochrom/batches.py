@@ -44,16 +44,18 @@ def epoch_plan(
 
 
 def step_plan(
-    seed: int, phase: Phase, step: int, count: int
+    seed: int, phase: Phase, step: int, count: int, rank: int = 0, size: int = 1
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """The rows of the pictures in a step, counted from 0, and the chances (n,5) of each.
 
-    What does not fill a batch at the end of an epoch comes in other epochs.
+    What does not fill a batch at the end of an epoch comes in other epochs. Process `rank` of
+    `size` gets its part of the batch.
     """
     per_epoch = count // phase.batch
     order, chances = epoch_plan(seed, phase.name, step // per_epoch, count)
-    first = step % per_epoch * phase.batch
-    rows = order[first : first + phase.batch]
+    own = phase.batch // size
+    first = step % per_epoch * phase.batch + rank * own
+    rows = order[first : first + own]
     return rows, chances[rows]
 
 

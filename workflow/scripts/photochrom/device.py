@@ -105,11 +105,11 @@ def fitting_batch(peak: Callable[[int], int], limit: int, batch: int) -> int:
 
 
 def out_of_memory(
-    phase: str, batch: int, size: int, step: Callable[[int], object], device: torch.device
+    phase: str, batch: int, size: int, step: Callable[[int], object] | None, device: torch.device
 ) -> StageError:
     """The error that says which batch would fit, tried out by `step(count)` on smaller ones."""
     fits = 0
-    if batch > 1 and device.type == "cuda":
+    if step is not None and batch > 1 and device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
         limit = free + torch.cuda.memory_reserved(device)
         fits = fitting_batch(cuda_peak(step, device), limit, batch)

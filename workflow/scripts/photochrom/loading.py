@@ -2,15 +2,20 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from functools import partial
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from photochrom.batches import augmented, load_batch, resident, shrunk, step_plan
-from photochrom.recipes import Phase, Recipe
+from photochrom.recipes import Recipe
 from photochrom.shards import ShardSet, TrainingSet, read_pictures
+from photochrom.team import ALONE, Team
 
+Plan = Callable[[int], tuple[NDArray[np.int64], NDArray[np.float32]]]
 Stored = tuple[Tensor, Tensor, Tensor]
 
 
@@ -21,6 +26,7 @@ def batch_source(
     device: torch.device,
     on_device: str,
     workers: int,
+    team: Team = ALONE,
 ) -> Callable[[int], tuple[Tensor, Tensor]]:
     """A function that gives L and ab of a step's batch, below `total`, as training sees them.
 
@@ -28,9 +34,12 @@ def batch_source(
     never) says whether a TrainingSet is kept on the device. A ShardSet is read by `workers`
     processes, which read ahead; asking for steps in their order is therefore fast.
     """
-    phase, count = recipe.phase, len(train.ids)
+    phase = recipe.phase
+    plan = partial(
+        step_plan, recipe.seed, phase, count=len(train.ids), rank=team.rank, size=team.size
+    )
     if isinstance(train, ShardSet):
-        read = _streamed(train, recipe, total, device, workers)
+        read = _streamed(Steps(train, plan), total, device, workers)
 
         def batch_at(step: int) -> tuple[Tensor, Tensor]:
             L, ab, chances = read(step)
@@ -43,7 +52,7 @@ def batch_source(
     pictures = resident(train, device, on_device, free)
 
     def gathered(step: int) -> tuple[Tensor, Tensor]:
-        rows, chances = step_plan(recipe.seed, phase, step, count)
+        rows, chances = plan(step)
         L, ab = augmented(*load_batch(pictures, rows, device), chances, phase.augment)
         return shrunk(L, ab, phase.size)
 
@@ -53,20 +62,19 @@ def batch_source(
 class Steps(Dataset[Stored]):
     """The stored integers L and ab and the chances of the batch of each step."""
 
-    def __init__(self, data: ShardSet, seed: int, phase: Phase) -> None:
-        self.data, self.seed, self.phase = data, seed, phase
+    def __init__(self, data: ShardSet, plan: Plan) -> None:
+        self.data, self.plan = data, plan
 
     def __getitem__(self, step: int) -> Stored:
-        rows, chances = step_plan(self.seed, self.phase, step, len(self.data.ids))
+        rows, chances = self.plan(step)
         L, ab = read_pictures(self.data.places[row] for row in rows)
         return torch.from_numpy(L), torch.from_numpy(ab), torch.from_numpy(chances)
 
 
 def _streamed(
-    data: ShardSet, recipe: Recipe, total: int, device: torch.device, workers: int
+    steps: Steps, total: int, device: torch.device, workers: int
 ) -> Callable[[int], Stored]:
     """A function that gives what is stored of a step's batch, read ahead by `workers` processes."""
-    steps = Steps(data, recipe.seed, recipe.phase)
     ahead: Iterator[Stored] = iter(())
     expected = -1
 

@@ -10,6 +10,7 @@ converted, resized and augmented on the device, and the loop waits for the devic
 writes a record.
 """
 
+import io
 import json
 import math
 import signal
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,8 @@ from photochrom.recipes import Compute, Phase, Recipe
 from photochrom.runtime import StageError, Terminated, held_signals, log, progress
 from photochrom.shards import ShardSet, TrainingSet
 from photochrom.strips import save_row
-from photochrom.validation import load_judges, validate, watched_size
+from photochrom.team import ALONE, Team
+from photochrom.validation import Judges, load_judges, validate, watched_size
 
 # Steps that one train record of the log averages.
 LOG_EVERY = 10
@@ -79,6 +81,7 @@ class State:
     adversary: Adversary | None
     average: Colorizer | None = None
     perceptual: dict[str, nn.Module] = field(default_factory=dict)
+    team: Team = ALONE
     step: int = 0
     rollbacks: int = 0
     validated: int = -1
@@ -97,6 +100,7 @@ def train_phase(
     checkpoint_seconds: float,
     on_device: str = "auto",
     workers: int = 0,
+    team: Team = ALONE,
     board_folder: Path | None = None,
 ) -> list[dict[str, Any]]:
     """Train `network` in place, going on from the checkpoint in `folder` if there is one.
@@ -111,41 +115,52 @@ def train_phase(
     checkpoint: it is a StageError, or leads back to the last good state as the recipe says. Data
     that cannot serve the recipe is a StageError; so is too little memory, with EXIT_MEMORY.
     `on_device` and `workers` say where the training pictures are kept, see `loading.batch_source`,
-    and change nothing in the result.
+    and change nothing in the result. The processes of a `team` share each batch; the first one
+    validates and writes, so that only it has all records.
     """
     phase = recipe.phase
-    state = start(recipe, network, device)
+    state = start(recipe, network, device, team)
     check_feasible(phase, state, train, val)
     total = total_steps(phase, len(train.ids))
     folder.mkdir(parents=True, exist_ok=True)
-    restore(state, load_state(folder), device)
-    batch_at = batch_source(train, recipe, total, device, on_device, workers)
+    with team.first_goes_first():
+        restore(state, load_state(folder), device)
+    batch_at = batch_source(train, recipe, total, device, on_device, workers, team)
     if phase.compute.compile and state.step < total:
         compile_network(network, network.see(batch_at(state.step)[0]), phase.compute)
-    judges = load_judges(len(val.ids), device)
+    judges = load_judges(len(val.ids), device) if team.rank == 0 else Judges()
     size = watched_size(network, val)
     if state.step:
         log.info("%s: continuing from step %d of %d", phase.name, state.step, total)
     earlier, started = state.seconds, time.monotonic()
     saved = started
 
+    def open_log() -> TextIO:
+        path = folder / "log.jsonl"
+        return path.open("w", encoding="utf-8") if team.rank == 0 else io.StringIO()
+
+    def write_state(to: Path) -> None:
+        packed = pack(state, device)
+        if team.rank == 0:
+            save_state(to, state.step, packed)
+
     def save() -> None:
         nonlocal saved
         check_finite(state, phase)
         state.seconds = earlier + time.monotonic() - started
-        save_state(folder, state.step, pack(state, device))
+        write_state(folder)
         saved = time.monotonic()
 
     with (
         held_signals() as received,
-        (folder / "log.jsonl").open("w", encoding="utf-8") as growing_log,
+        open_log() as growing_log,
     ):
 
         def stop_if_asked() -> None:
-            if received:
+            if team.any(bool(received)):
                 save()
                 log.info("%s: checkpoint at step %d of %d", phase.name, state.step, total)
-                raise Terminated if received[0] == signal.SIGTERM else KeyboardInterrupt
+                raise KeyboardInterrupt if signal.SIGINT in received[:1] else Terminated
 
         board: Any = None
 
@@ -168,27 +183,31 @@ def train_phase(
         def look() -> None:
             if state.validated < state.step:
                 check_finite(state, phase)
-                shown = state.average or network
-                seen = validate(shown, val, size, phase.batch, device, stop_if_asked, judges)
-                save_row(folder, state.step, seen.pictures)
-                first = not any(entry["kind"] == "val" for entry in state.records)
-                more = {"not_computed": judges.missing} if first and judges.missing else {}
-                record("val", seen.values, **more)
-                add_pictures(board, seen.pictures, state.step)
+                if team.rank == 0:
+                    # A team stops at steps: its others do not validate.
+                    pause = stop_if_asked if team.size == 1 else lambda: None
+                    shown = state.average or network
+                    seen = validate(shown, val, size, phase.batch, device, pause, judges)
+                    save_row(folder, state.step, seen.pictures)
+                    first = not any(entry["kind"] == "val" for entry in state.records)
+                    more = {"not_computed": judges.missing} if first and judges.missing else {}
+                    record("val", seen.values, **more)
+                    add_pictures(board, seen.pictures, state.step)
                 state.validated = state.step
                 if phase.on_nan.rollbacks:
-                    save_state(folder / "good", state.step, pack(state, device))
+                    write_state(folder / "good")
 
         def write_log() -> None:
             nonlocal board
             growing_log.seek(0)
             growing_log.truncate()
             growing_log.writelines(json.dumps(entry) + "\n" for entry in state.records)
-            board = open_board(board_folder, state.records)
+            board = open_board(board_folder if team.rank == 0 else None, state.records)
 
         def roll_back(fault: NotFiniteError) -> None:
             failed_at, times = state.step, state.rollbacks + 1
-            good = load_state(folder / "good") if times <= phase.on_nan.rollbacks else None
+            with team.first_goes_first():
+                good = load_state(folder / "good") if times <= phase.on_nan.rollbacks else None
             if good is None:
                 raise fault
             restore(state, good, device)
@@ -197,22 +216,25 @@ def train_phase(
             record("rollback", {"failed_at": failed_at, "factor": factor})
             write_log()
             save()
-            save_state(folder / "good", state.step, pack(state, device))
-            drop_after(folder, state.step)
+            write_state(folder / "good")
+            if team.rank == 0:
+                drop_after(folder, state.step)
             log.warning(
                 "phase %s: not finite after step %d; back at step %d, learning rates times %g",
                 *(phase.name, failed_at, state.step, factor),
             )
 
         write_log()
-        for step in progress(
-            remaining(state, total), total, phase.name, unit="steps", done=state.step
-        ):
+        steps = remaining(state, total)
+        if team.rank == 0:
+            steps = progress(steps, total, phase.name, unit="steps", done=state.step)
+        for step in steps:
             try:
                 if step % phase.evaluate_every == 0:
                     look()
                 set_rates(state, phase, step, total)
                 state.window.append(step_within_memory(state, phase, batch_at))
+                team.average(state.window[-1:])
                 state.step += 1
                 if state.average is not None and phase.ema is not None:
                     follow(state.average, network, phase.ema, state.step)
@@ -221,8 +243,10 @@ def train_phase(
                     means = torch.stack(state.window).cpu().double().mean(dim=0).tolist()
                     record("train", dict(zip(loss_names(phase), means, strict=True)))
                     state.window.clear()
+                if team.size > 1 and state.step % LOG_EVERY:
+                    continue  # a team has to agree, which takes a message
                 stop_if_asked()
-                if time.monotonic() - saved >= checkpoint_seconds:
+                if team.any(time.monotonic() - saved >= checkpoint_seconds):
                     save()
             except NotFiniteError as fault:
                 roll_back(fault)
@@ -247,8 +271,12 @@ def remaining(state: State, total: int) -> Iterator[int]:
         yield state.step
 
 
-def start(recipe: Recipe, network: Colorizer, device: torch.device) -> State:
-    """The state before the first step. Moves `network` to the device and seeds torch."""
+def start(recipe: Recipe, network: Colorizer, device: torch.device, team: Team = ALONE) -> State:
+    """The state before the first step. Moves `network` to the device and seeds torch.
+
+    Before an optimizer steps, its gradients are averaged over the team; the network's are then
+    shortened to `clip`.
+    """
     phase = recipe.phase
     seen = [name for name in phase.losses if name in losses.PERCEPTUAL_LOSSES]
     perceptual: dict[str, nn.Module] = {name: perceptual_loss(name).to(device) for name in seen}
@@ -257,6 +285,7 @@ def start(recipe: Recipe, network: Colorizer, device: torch.device) -> State:
     torch.backends.cudnn.deterministic = phase.compute.deterministic
     torch.backends.cudnn.benchmark = not phase.compute.deterministic
     prepare(network, phase.compute, device)
+    team.join(network, device)
     average = None if phase.ema is None else copy_of(network)
     wanted = phase.optimizer
     try:
@@ -266,8 +295,10 @@ def start(recipe: Recipe, network: Colorizer, device: torch.device) -> State:
             betas=wanted.betas,
             weight_decay=wanted.weight_decay,
         )
+        optimizer.register_step_pre_hook(lambda *_: meet(team, network, wanted.clip))
         if phase.discriminator is None:
-            return State(network, optimizer, None, average, perceptual)
+            seed_own(recipe, team)
+            return State(network, optimizer, None, average, perceptual, team)
         spec = phase.discriminator
         critic = DISCRIMINATORS[spec.name](spec.width, spec.layers)
     except KeyError as error:
@@ -278,9 +309,25 @@ def start(recipe: Recipe, network: Colorizer, device: torch.device) -> State:
     except ValueError as error:
         raise StageError(f"phase {phase.name}: {error}") from error
     prepare(critic, phase.compute, device)
+    team.join(critic, device)
     critic_optimizer = torch.optim.Adam(critic.parameters(), lr=spec.lr, betas=spec.betas)
+    critic_optimizer.register_step_pre_hook(lambda *_: meet(team, critic, None))
+    seed_own(recipe, team)
     adversary = Adversary(critic, critic_optimizer)
-    return State(network, optimizer, adversary, average, perceptual)
+    return State(network, optimizer, adversary, average, perceptual, team)
+
+
+def meet(team: Team, module: nn.Module, clip: float | None) -> None:
+    """Average the gradients over the team, then shorten them to the norm `clip`."""
+    team.average([each.grad for each in module.parameters() if each.grad is not None])
+    if clip is not None:
+        nn.utils.clip_grad_norm_(module.parameters(), clip)
+
+
+def seed_own(recipe: Recipe, team: Team) -> None:
+    """Random numbers of its own for each process but the first, once equal weights are drawn."""
+    if team.rank:
+        torch.manual_seed(random_key(recipe.seed, recipe.phase.name, "start", team.rank))
 
 
 def check_feasible(
@@ -292,6 +339,11 @@ def check_feasible(
         raise StageError(
             f"{where} its training split has {len(train.ids)} pictures, fewer than one batch of "
             f"{phase.batch}; lower batch or add photographs"
+        )
+    if phase.batch % state.team.size:
+        raise StageError(
+            f"{where} a batch of {phase.batch} cannot be shared by {state.team.size} processes; "
+            "make it a multiple"
         )
     if not val.ids:
         raise StageError(f"{where} the validation split is empty; raise data.split.val")
@@ -365,7 +417,9 @@ def step_within_memory(
         update(state, phase, L[:count], ab[:count])  # no checkpoint will see it
 
     device = next(state.network.parameters()).device
-    raise out_of_memory(phase.name, phase.batch, phase.size, part, device)
+    # The others of a team would not take part in trials.
+    alone = state.team.size == 1
+    raise out_of_memory(phase.name, phase.batch, phase.size, part if alone else None, device)
 
 
 def update(state: State, phase: Phase, L: Tensor, ab: Tensor) -> Tensor:
@@ -388,8 +442,6 @@ def update(state: State, phase: Phase, L: Tensor, ab: Tensor) -> Tensor:
     weighted = [weight * value for weight, value in zip(phase.losses.values(), values, strict=True)]
     state.optimizer.zero_grad()
     torch.stack(weighted).sum().backward()
-    if phase.optimizer.clip is not None:
-        torch.nn.utils.clip_grad_norm_(state.network.parameters(), phase.optimizer.clip)
     state.optimizer.step()
     return torch.stack([value.detach() for value in values + told])
 
@@ -478,7 +530,7 @@ def check_finite(state: State, phase: Phase) -> None:
 
 
 def pack(state: State, device: torch.device) -> dict[str, Any]:
-    """The state as plain values and tensors, for `save_state`."""
+    """The state as plain values and tensors, for `save_state`; a team packs together."""
     packed: dict[str, Any] = {
         "network": state.network.state_dict(),
         "optimizer": state.optimizer.state_dict(),
@@ -488,10 +540,10 @@ def pack(state: State, device: torch.device) -> dict[str, Any]:
         "seconds": state.seconds,
         "window": list(state.window),
         "records": state.records,
-        "random": torch.get_rng_state(),
+        "random": state.team.gathered(torch.get_rng_state()),
     }
     if device.type == "cuda":
-        packed["random_cuda"] = torch.cuda.get_rng_state(device)
+        packed["random_cuda"] = state.team.gathered(torch.cuda.get_rng_state(device))
     if state.average is not None:
         packed["average"] = state.average.state_dict()
     if state.adversary is not None:
@@ -515,6 +567,8 @@ def restore(state: State, packed: dict[str, Any] | None, device: torch.device) -
     state.rollbacks = packed["rollbacks"]
     state.seconds, state.records = packed["seconds"], packed["records"]
     state.window = [losses_of_step.to(device) for losses_of_step in packed["window"]]
-    torch.set_rng_state(packed["random"])
-    if device.type == "cuda" and "random_cuda" in packed:
-        torch.cuda.set_rng_state(packed["random_cuda"], device)
+    rank = state.team.rank
+    if rank < len(packed["random"]):
+        torch.set_rng_state(packed["random"][rank].clone())  # of a view torch reads too much
+    if device.type == "cuda" and rank < len(packed.get("random_cuda", ())):
+        torch.cuda.set_rng_state(packed["random_cuda"][rank].clone(), device)

@@ -1,0 +1,154 @@
+"""Several processes on one phase: as one process, and continued after a signal."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import train
+from mini_training import CPU, GAN, NETWORK, RECIPE, pictures
+from photochrom import training
+from photochrom.batches import step_plan
+from photochrom.models import build
+from photochrom.runtime import EXIT_OK, StageError, csv_text
+from photochrom.shards import index_rows, write_shard
+from photochrom.tables import SHARDS_COLUMNS, SPLIT_COLUMNS
+from photochrom.team import ALONE, Team
+
+RECIPE_FILE = """
+experiment: mini
+seed: 1
+network: {name: unet, width: 8, depth: 2, dropout: 0}
+input: {clahe: null}
+phase:
+  name: gan
+  size: 8
+  epochs: null
+  steps: 100
+  batch: 4
+  parts: null
+  losses: {l1: 100, gan: 1}
+  optimizer: {name: adam, lr: 0.001, betas: [0.5, 0.999], decay: 0.5, shape: linear, warmup: 10,
+    weight_decay: 0, clip: 5}
+  augment: {flip: true, crop: 0.5, chroma: [0.5, 1.0]}
+  evaluate_every: 25
+  discriminator: {name: patchgan, width: 8, layers: 1, lr: 0.001, betas: [0.5, 0.999]}
+  ema: 0.9
+  on_nan: {rollbacks: 1, factor: 0.5}
+  compute: {precision: fp32, memory_format: contiguous, compile: false, deterministic: true}
+"""
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Path:
+    """A folder with shards, a split and a recipe."""
+    L = np.random.default_rng(0).uniform(-1, 1, (18, 12, 12))
+    ids = [f"picture-{number:02}" for number in range(18)]
+    shard = tmp_path / "shard-00000.h5"
+    write_shard(shard, ids, L, np.stack([L / 4, -L / 3], axis=-1), "digest")
+    (tmp_path / "shards.csv").write_text(csv_text(SHARDS_COLUMNS, index_rows([shard])))
+    rows = [
+        (id, shard.stem, row, id, 1, "train" if row > 1 else "val") for row, id in enumerate(ids)
+    ]
+    (tmp_path / "split.csv").write_text(csv_text(SPLIT_COLUMNS, rows))
+    (tmp_path / "recipe.yaml").write_text(RECIPE_FILE)
+    return tmp_path
+
+
+def arguments(room: Path, to: str) -> list[str]:
+    return [
+        *("--recipe", str(room / "recipe.yaml"), "--out", str(room / to)),
+        *("--shards", str(room / "shards.csv"), "--split", str(room / "split.csv")),
+        *("--resume", str(room / to / "resume"), "--log", str(room / to / "train.log")),
+        *("--threads", "1", "--device", "cpu", "--checkpoint-seconds", "0"),
+    ]
+
+
+def figures(path: Path) -> Iterator[tuple[tuple[Any, ...], np.ndarray]]:
+    for line in path.read_text().splitlines():
+        record = json.loads(line)
+        del record["seconds"]
+        keys = ("kind", "phase", "step", "epoch")
+        yield tuple(record.pop(key) for key in keys), np.array(list(record.values()))
+
+
+def test_two_processes_are_as_one_and_go_on_after_a_signal(room: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone"),
+        *("--nproc-per-node", "2", "--", str(Path(train.__file__)), *arguments(room, "two")),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not list((room / "two").glob("resume/*/step-*.pt")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) != EXIT_OK
+    assert not (room / "two" / "model.safetensors").exists()
+    subprocess.run(command, stderr=subprocess.DEVNULL, check=True, timeout=60)
+    assert "gan: continuing from step" in (room / "two" / "train.log").read_text()
+    assert not (room / "two" / "resume").exists()
+
+    assert train.main(arguments(room, "one")) == EXIT_OK
+    one, two = (list(figures(room / to / "log.jsonl")) for to in ("one", "two"))
+    assert [when for when, _ in one] == [when for when, _ in two]
+    for (when, values), (_, others) in zip(one, two, strict=True):
+        if when[2] <= 50:
+            np.testing.assert_allclose(others, values, rtol=1e-4, err_msg=str(when))
+
+
+def test_the_parts_of_a_batch_make_the_batch() -> None:
+    whole_rows, whole_chances = step_plan(1, GAN, 5, 14)
+    parts = [step_plan(1, GAN, 5, 14, rank, 2) for rank in range(2)]
+    np.testing.assert_array_equal(np.concatenate([rows for rows, _ in parts]), whole_rows)
+    np.testing.assert_array_equal(np.concatenate([luck for _, luck in parts]), whole_chances)
+
+
+def test_a_batch_that_cannot_be_shared_is_refused() -> None:
+    state = replace(training.start(RECIPE, build(NETWORK), CPU), team=Team(0, 3))
+    with pytest.raises(StageError, match="batch of 4 cannot be shared by 3 processes"):
+        training.check_feasible(GAN, state, pictures(14), pictures(3))
+
+
+def test_processes_start_from_equal_weights_with_random_numbers_of_their_own() -> None:
+    drawn = []
+    for rank in (0, 1):
+        torch.manual_seed(0)
+        state = training.start(RECIPE, build(NETWORK), CPU, Team(rank, 2))
+        assert state.adversary is not None
+        drawn.append((state.adversary.network.state_dict(), torch.rand(3)))
+    for name, value in drawn[0][0].items():
+        assert torch.equal(value, drawn[1][0][name])
+    assert not torch.equal(drawn[0][1], drawn[1][1])
+
+
+def test_batch_normalization_is_told_of_on_cpus_and_joined_on_gpus(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2))
+    names = list(module.state_dict())
+    team = Team(0, 2)
+    assert isinstance(team.join(module, CPU)[1], torch.nn.BatchNorm2d)  # type: ignore[index]
+    assert not isinstance(ALONE.join(module, torch.device("cuda"))[1], torch.nn.SyncBatchNorm)  # type: ignore[index]
+    team.join(module, torch.device("cuda"))
+    assert isinstance(module[1], torch.nn.SyncBatchNorm)
+    assert list(module.state_dict()) == names
+
+
+def test_alone_nothing_happens() -> None:
+    value = torch.tensor([1.0, 2.0])
+    ALONE.average([value])
+    assert (value.tolist(), ALONE.any(True), ALONE.any(False)) == ([1, 2], True, False)
+    assert torch.equal(ALONE.gathered(value), value[None])
+    assert "WORLD_SIZE" not in os.environ
