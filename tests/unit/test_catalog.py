@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photochrom import catalog as catalogs
-from photochrom.catalog import copies, dropped_by, make_catalog, near_pairs
+from photochrom.catalog import copies, dropped_by, make_catalog, near_pairs, nothing_kept
 from photochrom.runtime import StageError
 from photochrom.tables import CATALOG_COLUMNS, SOURCES_COLUMNS, Row, kept
 
@@ -45,10 +45,16 @@ def test_the_catalog_has_a_row_for_each_picture() -> None:
 def test_nothing_kept_says_what_to_change() -> None:
     sources = [source(id) for id in "abc"]
     measures = [measured("a", mean_L="5"), measured("b", mean_L="6"), measured("c", chroma_std="1")]
-    with pytest.raises(StageError, match=r"none of the 3 .* brightness 2, chroma_std 1") as caught:
-        make_catalog(sources, measures, SEED, None)
-    assert caught.value.code == 2
-    assert "data.filters" in str(caught.value)
+    told = nothing_kept(make_catalog(sources, measures, SEED, None))
+    assert "none of the 3 pictures is kept; dropped by: brightness 2, chroma_std 1" in told
+    assert "data.filters" in told
+
+
+def test_a_fault_with_semicolons_is_one_reason() -> None:
+    broken = measured("a", error="member x is a zip; name it in data.sources itself")
+    (row,) = make_catalog([source("a")], [broken], {}, None)
+    assert row["reason"] == "unreadable: member x is a zip, name it in data.sources itself"
+    assert dropped_by([row]) == {"unreadable": 1}
 
 
 def test_measures_of_other_sources_are_refused() -> None:

@@ -278,7 +278,7 @@ def test_bombs_in_a_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     zeros = bytes(1_000_000)
     entries = [("bomb.png", zeros), ("a.png", picture())]
     reasons = errors(make_zip(tmp_path / "a.zip", entries))
-    assert reasons["bomb.png"] == "would unpack to over 200 times its size; taken for a bomb"
+    assert reasons["bomb.png"] == "would unpack to over 200 times its size: taken for a bomb"
     assert reasons["a.png"] == ""
     # Many members, none of them a bomb by itself.
     small = [(f"{number}.png", bytes(90_000)) for number in range(9)]
@@ -294,7 +294,7 @@ def test_bombs_in_a_tar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: s
     path = make_tar(tmp_path / "a.tar", entries, mode)
     assert errors(path) == {
         "a.png": "",
-        "a.tar": "would unpack to over 200 times its size; taken for a bomb and not read "
+        "a.tar": "would unpack to over 200 times its size: taken for a bomb and not read "
         "from bomb.png on",
     }
 
@@ -322,7 +322,7 @@ def test_limits_of_size_and_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             "large.png": "too large: 0.0 GB, limit 0.0 GB",
             "0.png": "",
             "1.png": "",
-            "a": "more than 3 members; the rest is not read",
+            "a": "more than 3 members: the rest is not read",
         }
 
 

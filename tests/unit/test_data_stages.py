@@ -22,6 +22,7 @@ from photochrom.shards import load_split, read_shard
 from photochrom.tables import (
     CATALOG_COLUMNS,
     MEASURES_COLUMNS,
+    MOVES_COLUMNS,
     SHARDS_COLUMNS,
     SOURCES_COLUMNS,
     SPLIT_COLUMNS,
@@ -134,6 +135,39 @@ def test_a_split_before_that_is_no_table_is_told_and_replaced(
     told = capsys.readouterr().err
     assert "placed anew, because of the split before: split.csv is not a usable table" in told
     assert Path("split.csv").read_bytes() == whole
+
+
+def test_where_nothing_is_kept_each_reason_is_still_written(photos: Path) -> None:
+    with pytest.raises(StageError, match=r"Each one's reasons are in catalog-of-none\.csv"):
+        run_to_catalog("{chroma_std: 99}")
+    rows = read_table(Path("catalog-of-none.csv"), CATALOG_COLUMNS, "")
+    assert len(rows) == 8
+    assert all(row["reason"] for row in rows)
+    assert not Path("catalog.csv").exists()
+
+
+def test_moves_are_listed_ever_since_the_first_split(photos: Path) -> None:
+    run_to_catalog()
+    for index in range(2):
+        run_shard(index, f"shards/shard-0000{index}.h5")
+    files = ["shards/shard-00000.h5", "shards/shard-00001.h5"]
+    normalize.main(["index", "--shards", *files, "--out", "shards.csv"])
+    tables = {
+        "shards": "shards.csv",
+        "catalog": "catalog.csv",
+        "moves": "moves.csv",
+    }
+
+    def moves(assign: str) -> list[tuple[str, str]]:
+        named = SPLIT.replace("assign: {", f"assign: {{{assign}, ")
+        split.main(options(split=named, out="split.csv", **tables))
+        listed = read_table(Path("moves.csv"), MOVES_COLUMNS, "")
+        return [(row["before"], row["after"]) for row in listed]
+
+    assert moves("p4.png: train") == []
+    assert moves("p4.png: test") == [("train", "test")]
+    assert moves("p4.png: test") == [("train", "test")]
+    assert moves("p4.png: val") == [("train", "test"), ("test", "val")]
 
 
 def test_equal_inputs_give_equal_bytes(photos: Path) -> None:

@@ -21,6 +21,7 @@ from skimage.color import rgb2lab
 
 from photochrom import color, images
 from photochrom.images import ImageError, load_lightness, load_rgb, load_square, open_image
+from photochrom.runtime import log
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -291,12 +292,17 @@ def test_colour_profiles_are_converted_through(tmp_path: Path, rgb: np.ndarray) 
 
 
 def test_profiles_that_do_not_fit_are_ignored(
-    tmp_path: Path, rgb: np.ndarray, grey: np.ndarray
+    tmp_path: Path, rgb: np.ndarray, grey: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(log, "warning", lambda text, *values: told.append(text % values))
     save(tmp_path / "srgb.png", rgb, icc_profile=SRGB)
     assert np.abs(load_rgb(tmp_path / "srgb.png").astype(int) - rgb).max() <= 1
     save(tmp_path / "garbage.png", rgb, icc_profile=b"garbage" * 40)
     np.testing.assert_array_equal(load_rgb(tmp_path / "garbage.png"), rgb)
+    assert told == []  # libvips' PNG loader leaves such profiles out
+    load_rgb(save(tmp_path / "garbage.jpg", rgb, icc_profile=b"garbage" * 40))
+    assert told == [f"{tmp_path}/garbage.jpg: its colour profile does not fit it and is ignored"]
     save(tmp_path / "grey.png", grey, icc_profile=SRGB)
     assert np.abs(load_rgb(tmp_path / "grey.png")[..., 0].astype(int) - grey).max() <= 1
 

@@ -41,6 +41,22 @@ def test_a_manifest_gives_licence_and_attribution(photos: Path, tmp_path: Path) 
     assert (second.licence, second.attribution, second.error) == ("CC0", "Björk, Å.", "")
 
 
+def test_names_are_those_on_disk_however_they_are_spelt(photos: Path, tmp_path: Path) -> None:
+    hostile = ["100% cotton.png", "a\nb.png", "cafe\u0301.png"]  # the accent parted, as on macOS
+    for tone, name in enumerate(hostile, start=5):
+        (photos / name).write_bytes(png_bytes(np.full((4, 6, 3), tone, np.uint8)))
+    wrong = "0" * 64
+    manifest = table(
+        tmp_path / "m.csv",
+        "file,licence,attribution,sha256\n"
+        f'100% cotton.png,CC0,A,{wrong}\n"a\nb.png",CC0,B,\ncaf\u00e9.png,CC0,C,\n./a.png,CC0,D,\n',
+    )
+    images = {image.attribution: image for image in listed(photos, manifest)}
+    assert sorted(images) == ["", "A", "B", "C", "D"]
+    assert images["A"].error.startswith("differs from its sha256")
+    assert images[""].original_name == "sea/b.png"
+
+
 def test_a_manifest_of_a_zip(photos: Path, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.write(photos / "a.png", "./photos/a.png")

@@ -123,7 +123,7 @@ def test_archives_in_a_folder_are_not_opened(tmp_path: Path) -> None:
         archive.write(tmp_path / "a.png")
     assert [image.error for image in listed(tmp_path)] == [
         "",
-        "an archive in the source, not opened; name it in data.sources itself",
+        "an archive in the source, not opened: name it in data.sources itself",
     ]
 
 

@@ -10,7 +10,7 @@ OUTPUTS:
     results/data/shards/shard-NNNNN.h5      the training pictures
     results/data/shards.csv                 the shards with their digests
     results/data/split.csv                  train, val, test
-    results/data/moves.csv                  pictures that changed split since the table before
+    results/data/moves.csv                  pictures that changed split, ever since the first
     results/data/audit.json                 what splits and evaluation folders share
 """
 
@@ -149,7 +149,7 @@ rule split:
     output:
         # The table before is left in place for the job: old pictures stay where it has them.
         split=update("results/data/split.csv"),
-        moves="results/data/moves.csv",
+        moves=update("results/data/moves.csv"),
     log:
         "results/logs/split.log",
     conda:

@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     start_log("filter", args.log)
 
-    from photochrom.catalog import dropped_by, make_catalog
+    from photochrom.catalog import dropped_by, make_catalog, nothing_kept
     from photochrom.licences import check_allowed, tell_refused
     from photochrom.tables import (
         CATALOG_COLUMNS,
@@ -71,6 +71,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         allow,
     )
     tell_refused(catalog, allow)
+    if not kept(catalog):
+        # Snakemake removes the outputs of a failed job, so under another name.
+        why = args.out.with_name(f"{args.out.stem}-of-none{args.out.suffix}")
+        write_text(why, csv_text(CATALOG_COLUMNS, [list(row.values()) for row in catalog]))
+        raise StageError(f"{nothing_kept(catalog)}. Each one's reasons are in {why}")
     write_text(args.out, csv_text(CATALOG_COLUMNS, [list(row.values()) for row in catalog]))
     counts = ", ".join(f"{name} {count}" for name, count in dropped_by(catalog).most_common())
     log.info(

@@ -40,7 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="SPLIT.csv",
         help="the split whose pictures stay where they are (the table at --out, if there is one)",
     )
-    parser.add_argument("--moves", type=Path, metavar="MOVES.csv", help="table of moves to write")
+    parser.add_argument(
+        "--moves", type=Path, metavar="MOVES.csv", help="table of all moves so far, to be continued"
+    )
     parser.add_argument("--out", type=Path, required=True, help="split.csv to write")
     args = parser.parse_args(argv)
     start_log("split", args.log)
@@ -66,7 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = split_rows(shards, kept(catalog), splits, labels)
     moves = moved_rows(kept(catalog), splits, before)
     if args.moves:  # first, so that a kill between the two cannot lose the list
-        write_text(args.moves, csv_text(MOVES_COLUMNS, moves))
+        earlier = read_moves(args.moves) if before else []
+        if earlier[len(earlier) - len(moves) :] != moves:  # or they were listed before that kill
+            earlier += moves
+        write_text(args.moves, csv_text(MOVES_COLUMNS, earlier))
     write_text(args.out, csv_text(PLACED_COLUMNS, rows))
     for move in moves[:SHOWN_MOVES]:
         log.warning("%s moved from %s to %s: %s", move[1], *move[3:])
@@ -77,6 +82,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     shares = ", ".join(f"{counts[name]} {name}" for name in SPLITS)
     log.info("%s: %s; %d pictures moved", args.out, shares, len(moves))
     return EXIT_OK
+
+
+def read_moves(path: Path) -> list[tuple[str, ...]]:
+    """The moves listed so far. StageError when the list is there but no table."""
+    from photochrom.tables import MOVES_COLUMNS, read_table
+
+    if not path.exists():
+        return []
+    rows = read_table(path, MOVES_COLUMNS, "split.py")
+    return [tuple(row[column] for column in MOVES_COLUMNS) for row in rows]
 
 
 def read_before(named: Path | None, replaced: Path) -> "list[Row]":

@@ -30,8 +30,8 @@ def make_catalog(
     `filters` maps the names in filters.FILTERS, and `duplicates`, to thresholds, null switching one
     off. `near_bits` is the Hamming distance up to which perceptual hashes join pictures into a
     group; None joins only tiles of one photograph and exact copies. `allow` is as in
-    `licences.refused`. Raises StageError when the tables do not belong together, a filter is
-    unknown, or nothing is kept.
+    `licences.refused`. Raises StageError when the tables do not belong together or a filter is
+    unknown.
     """
     check_filters(filters)
     if [row["id"] for row in sources] != [row["id"] for row in measures]:
@@ -52,8 +52,6 @@ def make_catalog(
         row["verdict"] = "drop" if failed else "keep"
         row["reason"] = ";".join(failed)
         catalog.append({column: row[column] for column in CATALOG_COLUMNS})
-    if not any(row["verdict"] == "keep" for row in catalog):
-        raise StageError(_nothing_kept(catalog))
     return catalog
 
 
@@ -167,7 +165,8 @@ def _pixels(source: Row) -> int:
     return int(source["width"]) * int(source["height"])
 
 
-def _nothing_kept(catalog: Sequence[Row]) -> str:
+def nothing_kept(catalog: Sequence[Row]) -> str:
+    """What to tell when no picture is kept."""
     counts = ", ".join(f"{name} {count}" for name, count in dropped_by(catalog).most_common())
     return (
         f"none of the {len(catalog)} pictures is kept; dropped by: {counts}. "

@@ -87,7 +87,7 @@ def failed_filters(picture: Row, filters: Mapping[str, Any]) -> list[str]:
 
     `picture` holds the columns of sources.csv and of measures.csv.
     """
-    error = picture["error"]
+    error = picture["error"].replace(";", ",")  # ";" separates the reasons in the catalog
     if error:
         return [error if error.startswith(UNREADABLE) else f"{UNREADABLE}: {error}"]
     failed = (

@@ -39,7 +39,7 @@ from photochrom.color import (
     rgb_to_lab,
 )
 from photochrom.lab_arrays import ArrayError, decode_lab8, read_row, row_name, row_sha256, row_side
-from photochrom.runtime import sha256_file, write_bytes
+from photochrom.runtime import log, sha256_file, write_bytes
 
 MAX_PIXELS = 300_000_000
 
@@ -124,7 +124,7 @@ def load_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     lab8 = _array_row(path)
     if lab8 is not None:
         return _lab_to_rgb8(decode_lab8(lab8))
-    return _decode(lambda: _to_srgb(open_image(path, max_pixels), depth=8))
+    return _decode(lambda: _to_srgb(open_image(path, max_pixels), 8, path))
 
 
 def load_square(
@@ -144,7 +144,7 @@ def load_square(
         image = open_image(path, max_pixels, least=2 * size * quick)
         side = min(image.width, image.height)
         left, top = (image.width - side) // 2, (image.height - side) // 2
-        image = _to_srgb(image.crop(left, top, side, side), depth=8)
+        image = _to_srgb(image.crop(left, top, side, side), 8, path)
         return image if side == size else image.resize(size / side, kernel="lanczos3")
 
     return _decode(square)
@@ -212,7 +212,7 @@ def load_lightness(image: pyvips.Image) -> NDArray[np.float32]:
     """
 
     def lightness() -> pyvips.Image:
-        linear = _to_srgb(image, depth=16).colourspace("scrgb")
+        linear = _to_srgb(image, 16).colourspace("scrgb")
         luminance = linear.recomb([RGB_TO_XYZ[1].tolist()])
         root = luminance ** (1 / 3)
         line = luminance * LAB_SLOPE + LAB_OFFSET
@@ -255,6 +255,19 @@ def path_to_text(path: Path) -> str:
 def path_from_text(text: str) -> Path:
     """The path that `path_to_text` wrote."""
     return Path(os.fsdecode(unquote_to_bytes(text)))
+
+
+def profile_fits(picture: pyvips.Image) -> bool:
+    """Whether an embedded profile is whole and of the picture's kind, by its header (ICC.1, 7.2).
+
+    libvips takes a profile that is not for sRGB without a word.
+    """
+    if not picture.get_typeof("icc-profile-data"):
+        return True
+    profile = picture.get("icc-profile-data")
+    kind = {1: b"GRAY", 3: b"RGB ", 4: b"CMYK"}.get(picture.bands)
+    whole = len(profile) >= int.from_bytes(profile[:4]) and profile[36:40] == b"acsp"
+    return bool(whole and profile[16:20] == kind)
 
 
 def _array_row(path: Path) -> NDArray[np.uint8] | None:
@@ -344,8 +357,11 @@ def _from_float(image: pyvips.Image) -> pyvips.Image:
     return (image * 65535).rint().cast("ushort").copy(interpretation=space)
 
 
-def _to_srgb(image: pyvips.Image, depth: int) -> pyvips.Image:
-    """Three bands of sRGB: 8 bits a sample, or for depth 16 as many as the file has."""
+def _to_srgb(image: pyvips.Image, depth: int, path: Path | None = None) -> pyvips.Image:
+    """Three bands of sRGB: 8 bits a sample, or for depth 16 as many as the file has.
+
+    With `path`, the log says when the file's colour profile is not used.
+    """
     if image.interpretation == "cmyk":
         image = image.extract_band(0, n=4)
     elif image.bands in (2, 4):
@@ -353,6 +369,8 @@ def _to_srgb(image: pyvips.Image, depth: int) -> pyvips.Image:
     elif image.bands > 4:
         raise ImageError(f"{image.bands} channels")
     if image.get_typeof("icc-profile-data"):
+        if path is not None and not profile_fits(image):
+            log.warning("%s: its colour profile does not fit it and is ignored", path_to_text(path))
         image = _through_profile(image, depth)
     image = image.colourspace("rgb16" if image.format == "ushort" else "srgb")
     if depth == 8 and image.format == "ushort":

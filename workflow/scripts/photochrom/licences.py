@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
+from photochrom.filters import UNREADABLE
 from photochrom.runtime import StageError, log
 from photochrom.tables import Row
 
@@ -41,16 +42,20 @@ def refused(row: Row, allow: Sequence[str] | None) -> str:
 
 
 def tell_refused(catalog: Sequence[Row], allow: Sequence[str] | None) -> None:
-    """Log how many pictures each refused licence costs, and patterns that fit no picture."""
+    """Log how many pictures each refused licence costs, and patterns that fit no picture.
+
+    Files that cannot be read are no pictures, and not counted.
+    """
     if allow is None:
         return
-    licences = Counter(licence_of(row) for row in catalog)
+    pictures = [row for row in catalog if not row["reason"].startswith(UNREADABLE)]
+    licences = Counter(licence_of(row) for row in pictures)
     refused = [each for each in licences.most_common() if not is_allowed(each[0], allow)]
     total = sum(count for _, count in refused)
     log.info(
         "data.licences.allow drops %d of %d pictures%s",
         total,
-        len(catalog),
+        len(pictures),
         "".join(f"; {count} {licence}" for licence, count in refused),
     )
     for pattern in allow:

@@ -17,6 +17,7 @@ from photochrom.tables import MEASURES_COLUMNS
 
 MEASURED_SIZE = 256
 HASH_SIZE = 32
+TINT_PIECES = 32
 # A hash bit says whether a frequency is stronger than the median one. Where that median is
 # under this many L* units, noise decides: clear skies and blank pages would look alike.
 FLAT = 1.0
@@ -73,27 +74,33 @@ def measure_cells(id: str, found: Measures | ImageError | str) -> tuple[str, ...
 def tint_deviation(L: NDArray[np.floating], ab: NDArray[np.floating]) -> float:
     """How far colours lie from the one tint that explains them best: root mean square, Lab units.
 
-    A tint is a curve over lightness: a* and b* are each a parabola of L*, fitted by least squares
-    to `L` (H, W) and `ab` (H, W, 2). Sepia, selenium and cyanotype, yellowed paper and fading
-    follow such a curve, whatever their strength and even where shadows and lights differ in hue;
-    what is left is colour that lightness does not explain. At 2.5 it told nine sepia prints of 1865
-    to 1940 (0.9 to 1.6) from 5,639 colour photographs, of which 1.1 in 100 lie below: toned ones,
-    and scenes with no colour but the sea's or the sky's (figures in benchmarks/BENCHMARKS.md).
+    A tint is a curve over lightness: a* and b* each follow TINT_PIECES straight pieces from L* 0 to
+    100, fitted by least squares to `L` (H, W) and `ab` (H, W, 2). Sepia, selenium and cyanotype,
+    yellowed paper and fading follow such a curve, whatever their strength, even where shadows and
+    lights differ in hue and where the lights are clipped; what is left is colour that lightness
+    does not explain. It is averaged to 32 x 32 before it is squared, so that the noise of JPEG
+    chroma counts little. Figures for prints, toned copies and colour photographs are in
+    benchmarks/BENCHMARKS.md. H is a multiple of 32.
     """
-    # The products of all pairs tell all: three unknowns, and what they leave unexplained. Means
-    # are taken off first, so that little cancels out.
-    rows = np.ones((5, L.size))
-    for row, values in zip(rows[1:], (L / 100, None, ab[..., 0], ab[..., 1]), strict=True):
-        if values is None:
-            np.square(rows[1], out=row)
-        else:
-            row[:] = values.ravel()
-            row -= row.mean()
-    products = rows @ rows.T / L.size
-    powers, mixed, colours = products[:3, :3], products[:3, 3:], products[3:, 3:]
-    # lstsq copes where one tone makes them singular.
-    curve, *_ = np.linalg.lstsq(powers, mixed, rcond=None)
-    return float(np.sqrt(max(0.0, colours.trace() - (curve * mixed).sum())))
+    place = np.clip(L.ravel() / 100, 0, 1) * TINT_PIECES
+    piece = np.minimum(place.astype(np.intp), TINT_PIECES - 1)
+    share = place - piece
+    count = TINT_PIECES + 1
+
+    def at_knots(low: NDArray[np.floating], high: NDArray[np.floating]) -> NDArray[np.floating]:
+        knots: NDArray[np.float64] = np.bincount(piece, low, count).astype(np.float64)
+        return knots + np.bincount(piece + 1, high, count)
+
+    beside = np.bincount(piece, share * (1 - share), count)[:-1]
+    normal = np.diag(at_knots((1 - share) ** 2, share**2))
+    normal += np.diag(beside, 1) + np.diag(beside, -1)
+    normal += 1e-3 * np.eye(count)  # knots that no lightness is near leave the fit open
+    unexplained = 0.0
+    for colour in (ab[..., 0].ravel(), ab[..., 1].ravel()):
+        knots = np.linalg.solve(normal, at_knots((1 - share) * colour, share * colour))
+        rest = colour - (1 - share) * knots[piece] - share * knots[piece + 1]
+        unexplained += float(np.square(_block_means(rest.reshape(L.shape))).mean())
+    return float(np.sqrt(unexplained))
 
 
 def perceptual_hash(L: NDArray[np.floating]) -> str:
@@ -102,14 +109,18 @@ def perceptual_hash(L: NDArray[np.floating]) -> str:
     The signs, against their median, of the 63 lowest frequencies of the cosine transform of the
     picture at 32 x 32; "" when the picture is too flat (FLAT). H is a multiple of 32.
     """
-    block = L.shape[0] // HASH_SIZE
-    small = L.reshape(HASH_SIZE, block, HASH_SIZE, block).mean(axis=(1, 3))
-    frequencies = (_COSINES @ small @ _COSINES.T).ravel()[1:]  # without the mean
+    frequencies = (_COSINES @ _block_means(L) @ _COSINES.T).ravel()[1:]  # without the mean
     median = np.median(frequencies)
     if np.median(np.abs(frequencies - median)) < FLAT:
         return ""
     bits = "".join("1" if frequency > median else "0" for frequency in frequencies)
     return f"{int(bits, 2):016x}"
+
+
+def _block_means(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(H, H) averaged to (HASH_SIZE, HASH_SIZE); H is a multiple of it."""
+    block = values.shape[0] // HASH_SIZE
+    return values.reshape(HASH_SIZE, block, HASH_SIZE, block).mean(axis=(1, 3))
 
 
 def _load(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.floating], NDArray[np.floating]]:

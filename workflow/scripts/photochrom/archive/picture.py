@@ -24,7 +24,7 @@ from photochrom.color import (
     rgb_to_lab,
     rgb_to_linear,
 )
-from photochrom.images import ImageError, load_lightness, open_image
+from photochrom.images import ImageError, load_lightness, open_image, profile_fits
 from photochrom.inference import network_size, predict_ab, resize
 from photochrom.models import Model
 from photochrom.runtime import EXIT_OUTPUT, StageError
@@ -120,7 +120,7 @@ def open_scan(path: Path) -> Scan:
         alpha=alpha,
         bits=16 if opened.format == "ushort" else 8,
         tint=tint,
-        profile_fits=_profile_fits(picture),
+        profile_fits=profile_fits(picture),
         xmp=opened.get("xmp-data") if opened.get_typeof("xmp-data") else None,
         loader=opened.get("vips-loader"),
     )
@@ -144,19 +144,6 @@ def measure_tint(picture: pyvips.Image) -> Tint:
     curve, *_ = np.linalg.lstsq(powers, ab, rcond=None)
     deviation = np.sqrt(((ab - powers @ curve) ** 2).sum(axis=1).mean())
     return Tint(float(np.hypot(ab[:, 0], ab[:, 1]).mean()), float(deviation))
-
-
-def _profile_fits(picture: pyvips.Image) -> bool:
-    """Whether an embedded profile is whole and of the picture's kind, by its header (ICC.1, 7.2).
-
-    libvips takes a profile that is not for sRGB without a word.
-    """
-    if not picture.get_typeof("icc-profile-data"):
-        return True
-    profile = picture.get("icc-profile-data")
-    kind = {1: b"GRAY", 3: b"RGB ", 4: b"CMYK"}.get(picture.bands)
-    whole = len(profile) >= int.from_bytes(profile[:4]) and profile[36:40] == b"acsp"
-    return bool(whole and profile[16:20] == kind)
 
 
 def colorize_picture(

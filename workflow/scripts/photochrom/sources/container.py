@@ -39,7 +39,7 @@ RATIO_ALLOWANCE = 64 << 20
 MAX_NAME_BYTES = 1 << 20
 MAX_NAME = 4096  # characters; no file could be called more, and no cell of a table holds 2 ** 17
 
-NESTED = "an archive in the source, not opened; name it in data.sources itself"
+NESTED = "an archive in the source, not opened: name it in data.sources itself"
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 
@@ -144,7 +144,7 @@ def members(path: Path) -> Iterator[Member]:
     try:
         for number, member in enumerate(read(path), start=1):
             if number > MAX_MEMBERS:
-                raise ContainerError(f"more than {MAX_MEMBERS} members; the rest is not read")
+                raise ContainerError(f"more than {MAX_MEMBERS} members: the rest is not read")
             parts = [part for part in member.name.split("/") if part not in ("", ".")]
             name = "/".join(parts)
             fault = _name_fault(member.name)
@@ -178,7 +178,7 @@ def _zip_members(path: Path) -> Iterator[Member]:
             elif info.compress_type not in _ZIP_METHODS:
                 error = f"compressed in a way that is not supported (method {info.compress_type})"
             elif info.file_size > MAX_RATIO * info.compress_size + RATIO_ALLOWANCE:
-                error = f"would unpack to over {MAX_RATIO} times its size; taken for a bomb"
+                error = f"would unpack to over {MAX_RATIO} times its size: taken for a bomb"
             error = error or _size_fault(info.file_size)
             if not error:
                 unpacked += info.file_size
@@ -331,7 +331,7 @@ def _unpacked_limit(path: Path) -> int:
 def _bomb(name: str) -> str:
     shown = path_to_text(Path(name))
     return (
-        f"would unpack to over {MAX_RATIO} times its size; taken for a bomb and not read "
+        f"would unpack to over {MAX_RATIO} times its size: taken for a bomb and not read "
         f"from {shown[:80]} on"
     )
 

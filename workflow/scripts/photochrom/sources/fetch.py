@@ -73,7 +73,7 @@ class Terms:
     def wait(self, seconds: float, reason: str) -> None:
         """Sleep, unless the deadline comes first."""
         if time.monotonic() + seconds > self.deadline:
-            raise FetchError(f"{reason}; the deadline comes before another attempt")
+            raise FetchError(f"{reason}: the deadline comes before another attempt")
         time.sleep(max(0.0, seconds))
 
     def wait_for(self, host: str) -> None:

@@ -2,10 +2,13 @@
 
 import csv
 import dataclasses
+import os
+import unicodedata
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
+from photochrom.images import path_from_text
 from photochrom.runtime import StageError, log
 from photochrom.sources.record import SourceImage
 from photochrom.tables import Row
@@ -42,14 +45,14 @@ def read_list(path: Path, needed: Sequence[str], optional: Sequence[str]) -> lis
 def credited(images: Iterator[SourceImage], manifest: Path) -> Iterator[SourceImage]:
     """Pictures with the licence and attribution that a manifest states for their names.
 
-    The manifest has the columns file (a picture's `original_name`), licence and attribution;
+    The manifest has the columns file (a picture's name as it is on disk), licence and attribution;
     where it also has sha256, a picture whose content differs cannot be used. Photographs that the
     manifest does not name keep no licence, and the log says how many.
     """
     stated = _read_manifest(manifest)
     unnamed = 0
     for image in images:
-        row = stated.get(image.original_name)
+        row = stated.get(_plain(os.fspath(path_from_text(image.original_name))))
         if row is None:
             unnamed += not image.error
             yield image
@@ -68,9 +71,14 @@ def _read_manifest(path: Path) -> dict[str, Row]:
     stated: dict[str, Row] = {}
     for row in read_list(path, ("file", "licence", "attribution"), ("sha256",)):
         line, name = row.pop("line"), row["file"]
-        if stated.setdefault(name, row) != row:
+        if stated.setdefault(_plain(name), row) != row:
             raise StageError(f"{path}: line {line} contradicts what it said of {name}; mend it")
     return stated
+
+
+def _plain(name: str) -> str:
+    """A name as all its spellings become: no ./ in front, accents composed (macOS parts them)."""
+    return unicodedata.normalize("NFC", os.path.normpath(name))
 
 
 def _hint(name: str, header: Sequence[str]) -> str:
