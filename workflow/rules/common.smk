@@ -182,6 +182,7 @@ MODULES = {
         "recipes.py",
         "runtime.py",
         "shards.py",
+        "states.py",
         "stored.py",
         "tables.py",
         "team.py",
