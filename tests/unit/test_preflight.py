@@ -1,6 +1,7 @@
 """Checks before any job: names, paths, experiments."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +102,26 @@ def test_what_no_schema_can_say_is_said_before_any_work(change: dict, says: str)
         preflight.check_data(data | change, experiments)
     experiments["quick"]["phases"][1]["discriminator"] = None
     with pytest.raises(ConfigError, match="phase gan: the loss gan and a discriminator"):
+        preflight.check_data(data, experiments)
+
+
+@pytest.mark.parametrize(
+    ("phase", "says"),
+    [
+        ({"epochs": None}, "quick, phase l1: it has neither epochs nor steps; give one of them"),
+        ({"steps": 9}, "quick, phase l1: it has both epochs and steps; give one of them"),
+        ({"optimizer": {"name": "adam", "weight_decay": 0.1}}, "weight_decay is for adamw"),
+    ],
+)
+def test_a_phase_that_contradicts_itself(phase: dict[str, Any], says: str) -> None:
+    experiments = preflight.read_experiments(["quick"], ROOT)
+    experiments["quick"]["phases"][0] |= phase
+    data = {
+        "size": 112,
+        "filters": {"brightness": None},
+        "split": {"train": 0.8, "val": 0.1, "test": 0.1},
+    }
+    with pytest.raises(ConfigError, match=says):
         preflight.check_data(data, experiments)
 
 
