@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,26 @@ def test_losses_that_do_not_fit(losses: dict, says: str) -> None:
     experiments = preflight.read_experiments(["quick"], ROOT)
     experiments["quick"]["phases"][1]["losses"] = losses
     data = complete({}, preflight.read_schema(ROOT, "config"), "config")["data"]
+    with pytest.raises(ConfigError, match=says):
+        preflight.check_data(data, experiments)
+
+
+@pytest.mark.parametrize(
+    ("phase", "says"),
+    [
+        ({"epochs": None}, "quick, phase l1: it has neither epochs nor steps; give one of them"),
+        ({"steps": 9}, "quick, phase l1: it has both epochs and steps; give one of them"),
+        ({"optimizer": {"name": "adam", "weight_decay": 0.1}}, "weight_decay is for adamw"),
+    ],
+)
+def test_a_phase_that_contradicts_itself(phase: dict[str, Any], says: str) -> None:
+    experiments = preflight.read_experiments(["quick"], ROOT)
+    experiments["quick"]["phases"][0] |= phase
+    data = {
+        "size": 112,
+        "filters": {"brightness": None},
+        "split": {"train": 0.8, "val": 0.1, "test": 0.1},
+    }
     with pytest.raises(ConfigError, match=says):
         preflight.check_data(data, experiments)
 

@@ -78,6 +78,7 @@ def figures(path: Path) -> Iterator[tuple[tuple[Any, ...], np.ndarray]]:
     for line in path.read_text().splitlines():
         record = json.loads(line)
         del record["seconds"]
+        record.pop("not_computed", None)
         keys = ("kind", "phase", "step", "epoch")
         yield tuple(record.pop(key) for key in keys), np.array(list(record.values()))
 

@@ -226,6 +226,16 @@ def test_another_network_than_the_parent_is_refused(room: Path) -> None:
     assert fault.value.code == EXIT_MODEL
 
 
+def test_another_input_transform_than_the_parents_is_refused(room: Path) -> None:
+    train.main(arguments(room, "l1", "first"))
+    edit(room / "gan.yaml", input={"clahe": {"clip": 2.0, "tiles": 2}})
+    with pytest.raises(StageError, match=r"asks for Clahe\(clip=2.0, tiles=2\); train the phase"):
+        train.main(arguments(room, "gan", "second", parent="first"))
+    train.main(arguments(room, "gan", "alone"))
+    metadata = load_model(room / "alone" / "model.safetensors").metadata
+    assert metadata["input"] == {"clahe": {"clip": 2.0, "tiles": 2}}
+
+
 def test_a_damaged_parent_is_refused(room: Path) -> None:
     (room / "first").mkdir()
     (room / "first" / "model.safetensors").write_bytes(b"damaged")

@@ -200,6 +200,7 @@ MODULES = {
         "recipes.py",
         "runtime.py",
         "shards.py",
+        "states.py",
         "stored.py",
         "strips.py",
         "tables.py",
