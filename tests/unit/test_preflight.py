@@ -210,6 +210,7 @@ def test_weights_are_an_experiment_or_a_file(tmp_path: Path) -> None:
         preflight.weights_of(str(tmp_path / "m.safetensors"), experiments)
     (tmp_path / "m.safetensors").touch()
     assert preflight.weights_of(str(tmp_path / "m.safetensors"), experiments)
+    assert preflight.weights_of(None, experiments) == preflight.weights_of("quick", experiments)
 
 
 def test_a_fault_ends_with_one_line_and_1(capsys: pytest.CaptureFixture) -> None:

@@ -187,13 +187,27 @@ def test_the_schema_refuses(phase: dict[str, Any], says: str) -> None:
     assert says in str(fault.value)
 
 
-def test_the_shipped_experiment_is_feasible_with_the_shipped_config() -> None:
-    experiment = yaml.safe_load((ROOT / "workflow/experiments/quick.yaml").read_text())
-    size = yaml.safe_load((ROOT / "config.yaml").read_text())["data"]["size"]
-    recipes = experiment_recipes(complete(experiment, SCHEMA, "quick"))
-    assert [recipe["phase"]["name"] for recipe in recipes] == ["l1", "gan"]
-    for recipe in map(parse_recipe, recipes):
+SHIPPED = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
+
+
+def test_each_recipe_comes_with_a_quick_variant() -> None:
+    names = {path.stem for path in SHIPPED}
+    whole = {"seed", "seed-attention", "seed-clahe", "tutorial", "fusion", "zhang16", "photochrom"}
+    assert names == {"quick", *whole, *(f"{name}-quick" for name in whole)}
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_shipped_experiments_are_feasible(path: Path) -> None:
+    """The quick ones with the shipped configuration, the others with the seed's data."""
+    quick = path.stem.endswith("quick")
+    config = ROOT / ("config.yaml" if quick else "workflow/configs/seed.yaml")
+    size = yaml.safe_load(config.read_text())["data"]["size"]
+    experiment = complete(yaml.safe_load(path.read_text()), SCHEMA, path.stem)
+    assert experiment["description"]
+    for recipe in map(parse_recipe, experiment_recipes(experiment)):
         assert recipe.phase.size <= size
-        assert recipe.phase.size % build(recipe.network).multiple == 0
+        with torch.device("meta"):
+            assert recipe.phase.size % build(recipe.network).multiple == 0
+        assert quick <= (recipe.phase.parts is None)  # the built-in photographs have one part
         critic = recipe.phase.discriminator
         assert critic is None or PatchGAN(critic.width, critic.layers).smallest <= recipe.phase.size

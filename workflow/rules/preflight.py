@@ -83,8 +83,10 @@ def model_of(name: str, experiment: dict[str, Any]) -> str:
     return f"results/models/{name}/{experiment['phases'][-1]['name']}/model.safetensors"
 
 
-def weights_of(setting: str, experiments: dict[str, dict[str, Any]]) -> str:
+def weights_of(setting: str | None, experiments: dict[str, dict[str, Any]]) -> str:
     """The path of the model that colorize uses: an experiment's, or a file named by its path."""
+    if setting is None:
+        setting = next(iter(experiments))
     if setting in experiments:
         return model_of(setting, experiments[setting])
     if setting.endswith(".safetensors"):
