@@ -45,14 +45,15 @@ def read_list(path: Path, needed: Sequence[str], optional: Sequence[str]) -> lis
 def credited(images: Iterator[SourceImage], manifest: Path) -> Iterator[SourceImage]:
     """Pictures with the licence and attribution that a manifest states for their names.
 
-    The manifest has the columns file (a picture's name as it is on disk), licence and attribution;
-    where it also has sha256, a picture whose content differs cannot be used. Photographs that the
-    manifest does not name keep no licence, and the log says how many.
+    The manifest has the columns file (a picture's name, as it is on disk or as tables write it),
+    licence and attribution; where it also has sha256, a picture whose content differs cannot be
+    used. Photographs that the manifest does not name keep no licence, and the log says how many.
     """
     stated = _read_manifest(manifest)
     unnamed = 0
     for image in images:
-        row = stated.get(_plain(os.fspath(path_from_text(image.original_name))))
+        on_disk = _plain(os.fspath(path_from_text(image.original_name)))
+        row = stated.get(on_disk) or stated.get(_plain(image.original_name))
         if row is None:
             unnamed += not image.error
             yield image
