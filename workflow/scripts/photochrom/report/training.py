@@ -25,7 +25,7 @@ PLOTS = (
     ("Validation AuC (percent)", {"auc": "all pixels", "auc_balanced": "colours alike"}),
     (
         "Validation colourfulness",
-        {"colourfulness": "predicted", "colourfulness_truth": "photographs"},
+        {"colourfulness": "predicted", "colourfulness_truth": "truth"},
     ),
     ("Validation Fréchet distance (lite2 features)", {"fd_lite2": ""}),
     ("Validation kernel distance (lite2 features)", {"kid_lite2": ""}),

@@ -1,0 +1,150 @@
+"""What each recipe has learned after the same time on the same machine, beside grey and a constant.
+
+    python benchmarks/bench_recipes.py SHARDS.csv SPLIT.csv [--seconds 210] [--validation 256]
+        [--experiments seed-quick tutorial-quick ...]
+
+The phases of an experiment share the time as they share the steps of its file; how many steps fit
+is found by timing a few first. All are looked at on the same validation pictures at one size, as in
+training (`photochrom.validation`); the constant is the mean colour of the training pictures.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(ROOT / "workflow" / "rules")]
+
+import torch
+import yaml
+from torch import Tensor
+
+from config_help import complete
+from photochrom.batches import random_key
+from photochrom.models import build
+from photochrom.models.base import Colorizer
+from photochrom.recipes import Recipe, parse_recipe
+from photochrom.shards import TrainingSet, colours, load_split
+from photochrom.training import total_steps, train_phase
+from photochrom.validation import Judges, load_judges, validate
+
+CPU = torch.device("cpu")
+SHOWN = ("psnr_rgb", "ciede2000", "auc", "auc_balanced", "colourfulness", "fd_lite2", "kid_lite2")
+TIMED = 4  # steps
+
+
+class Constant(Colorizer):
+    """Yardstick: one ab everywhere."""
+
+    multiple = 1
+
+    def __init__(self, ab: Tensor) -> None:
+        super().__init__()
+        self.ab = ab
+
+    def forward(self, L: Tensor) -> Tensor:
+        return self.ab.expand(len(L), 2, *L.shape[2:])
+
+
+def recipes_of(name: str) -> list[Recipe]:
+    schema = yaml.safe_load((ROOT / "workflow/schemas/experiment.schema.yaml").read_text())
+    path = ROOT / "workflow" / "experiments" / f"{name}.yaml"
+    experiment = complete(yaml.safe_load(path.read_text()), schema, name)
+    shared = {"experiment": name, **{key: experiment[key] for key in ("seed", "network", "input")}}
+    return [parse_recipe({**shared, "phase": phase}) for phase in experiment["phases"]]
+
+
+def new_network(recipe: Recipe, train: TrainingSet) -> Colorizer:
+    torch.manual_seed(random_key(recipe.seed, "network"))
+    network = build(recipe.network, recipe.input.clahe)
+    network.begin(colours(train), train.scale)
+    return network
+
+
+def lasting(recipe: Recipe, steps: int) -> Recipe:
+    """The recipe with so many steps and no look at the validation pictures but the last."""
+    optimizer = replace(recipe.phase.optimizer, warmup=min(recipe.phase.optimizer.warmup, steps))
+    phase = replace(
+        recipe.phase, steps=steps, epochs=None, evaluate_every=steps + 1, optimizer=optimizer
+    )
+    return replace(recipe, phase=phase)
+
+
+def learned(
+    name: str, seconds: float, train: TrainingSet, few: TrainingSet, folder: Path
+) -> tuple[Colorizer, list[int]]:
+    """The network after about `seconds` of training, and the steps of its phases."""
+    recipes = recipes_of(name)
+    trial = new_network(recipes[0], train)
+    rates = []
+    for number, recipe in enumerate(recipes):
+        place = folder / f"trial-{number}"
+        train_phase(lasting(recipe, 1), trial, train, few, CPU, place / "one", 1e9)
+        started = time.perf_counter()
+        train_phase(lasting(recipe, TIMED), trial, train, few, CPU, place / "some", 1e9)
+        rates.append((time.perf_counter() - started) / TIMED)
+    planned = [total_steps(recipe.phase, len(train.ids)) for recipe in recipes]
+    share = seconds / sum(rate * count for rate, count in zip(rates, planned, strict=True))
+    steps = [max(1, round(count * share)) for count in planned]
+    network = new_network(recipes[0], train)
+    for number, (recipe, count) in enumerate(zip(recipes, steps, strict=True)):
+        place = folder / f"phase-{number}"
+        train_phase(lasting(recipe, count), network, train, few, CPU, place, 1e9)
+    return network, steps
+
+
+def first(data: TrainingSet, count: int) -> TrainingSet:
+    return replace(data, ids=data.ids[:count], L=data.L[:count], ab=data.ab[:count])
+
+
+def row(words: str, network: Colorizer, val: TrainingSet, judges: Judges, note: str) -> None:
+    size = val.size // 32 * 32  # what all networks here can take
+    values = validate(network, val, size, 16, CPU, lambda: None, judges).values
+    cells = [f"{values[name]:.4g}" if name in values else "not computed" for name in SHOWN]
+    print(f"| {words} | {' | '.join(cells)} | {note} |", flush=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("shards", type=Path, metavar="SHARDS.csv")
+    parser.add_argument("split", type=Path, metavar="SPLIT.csv")
+    parser.add_argument("--seconds", type=float, default=210)
+    parser.add_argument("--validation", type=int, default=256, metavar="PICTURES")
+    parser.add_argument(
+        "--experiments",
+        nargs="+",
+        default=[
+            "seed-quick",
+            "fusion-quick",
+            "tutorial-quick",
+            "zhang16-quick",
+            "photochrom-quick",
+        ],
+    )
+    arguments = parser.parse_args()
+    train = load_split(arguments.shards, arguments.split, "train")
+    val = first(load_split(arguments.shards, arguments.split, "val"), arguments.validation)
+    judges = load_judges(len(val.ids), CPU)
+    print(f"machine: {os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}")
+    print(f"{len(train.ids)} training and {len(val.ids)} validation pictures of {val.size} px")
+    print(f"| recipe | {' | '.join(SHOWN)} | steps |\n|{'---|' * (len(SHOWN) + 2)}")
+    mean = torch.from_numpy(train.ab.mean(axis=(0, 2, 3)) * train.scale).float().reshape(1, 2, 1, 1)
+    row("grey", Constant(torch.zeros_like(mean)), val, judges, "")
+    row("constant", Constant(mean), val, judges, "")
+    for name in arguments.experiments:
+        with tempfile.TemporaryDirectory() as folder:
+            place = Path(folder)
+            network, steps = learned(name, arguments.seconds, train, first(val, 2), place)
+            row(name, network, val, judges, ", ".join(map(str, steps)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
