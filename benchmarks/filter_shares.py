@@ -1,6 +1,6 @@
 """What the filters near_grey and toned drop, at their thresholds in config.yaml.
 
-    python benchmarks/bench_filters.py SOURCE [SOURCE ...]
+    python benchmarks/filter_shares.py SOURCE [SOURCE ...]
 
 A SOURCE is a folder, zip or tar of photographs, or single files, best of one kind each: colour
 photographs, prints, grey scans. Measured as the workflow measures; figures in Lab units.

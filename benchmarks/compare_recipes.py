@@ -1,6 +1,6 @@
 """What each recipe has learned after the same time on the same machine, beside grey and a constant.
 
-    python benchmarks/bench_recipes.py SHARDS.csv SPLIT.csv [--seconds 210] [--validation 256]
+    python benchmarks/compare_recipes.py SHARDS.csv SPLIT.csv [--seconds 210] [--validation 256]
         [--experiments seed-quick tutorial-quick ...]
 
 The phases of an experiment share the time as they share the steps of its file; how many steps fit
