@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from photochrom.metrics.frechet import frechet_distance
 from photochrom.models.base import Colorizer
 from photochrom.shards import SCALE_FACTOR, TrainingSet
 from photochrom.validation import (
@@ -110,6 +111,23 @@ def test_distances_go_by_the_features_of_all_pictures() -> None:
     assert calls == [4, 4, 2, 2]
     validate(Constant(0), data, 8, 4, CPU, go_on, judges)
     assert calls[4:] == [4, 2]  # the photographs are seen once
+
+
+def test_a_fid_is_by_the_formula_of_pytorch_fid() -> None:
+    def eye(rgb: Tensor) -> np.ndarray:
+        return rgb.mean(dim=(2, 3)).double().numpy() + rgb[:, :, 0, 0].double().numpy() ** 1.1
+
+    data = photographs(9, 0.2)
+    data.ab[:] = np.random.default_rng(0).integers(-9000, 9000, (9, 2, 1, 1))
+    judges = Judges({"inception": eye})
+    found = validate(Constant(0.1), data, 8, 4, CPU, go_on, judges).values["fid"]
+    painted = Judges({"inception": eye})
+    again = photographs(9, 0.2)
+    again.ab[:] = round(0.1 / SCALE_FACTOR)
+    validate(Constant(0), again, 8, 4, CPU, go_on, painted)
+    sets = (painted.truth["inception"], judges.truth["inception"])
+    moments = [(rows.mean(axis=0), np.cov(rows, rowvar=False)) for rows in sets]
+    assert found == pytest.approx(frechet_distance(*moments[0], *moments[1]), rel=1e-3)
 
 
 def test_the_strip_shows_the_first_pictures() -> None:

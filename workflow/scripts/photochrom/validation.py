@@ -15,12 +15,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from photochrom.batches import load_batch, shrunk
-from photochrom.color import denormalize, lab_to_rgb_torch, rgb_to_lab_torch
+from photochrom.color import colourfulness_torch, denormalize, lab_to_rgb_torch, rgb_to_lab_torch
 from photochrom.metrics import batched
 from photochrom.metrics.distances import frechet, kernel
 from photochrom.metrics.frechet import (
     FID_MIN_IMAGES,
     NotComputedError,
+    frechet_distance,
     inception_features,
     load_inception,
 )
@@ -137,7 +138,12 @@ def validate(
         values["fd_lite2"] = frechet(features["lite2"], judges.truth["lite2"])
         values["kid_lite2"] = kernel(features["lite2"], judges.truth["lite2"])
     if "inception" in features:
-        values["fid"] = frechet(features["inception"], judges.truth["inception"])
+        try:  # by pytorch-fid's own formula, as the name says
+            values["fid"] = frechet_distance(
+                *_moments(features["inception"]), *_moments(judges.truth["inception"])
+            )
+        except NotComputedError as error:
+            judges.missing["fid"] = f"not computed: {error}"
     return Look(values, np.concatenate(strip))
 
 
@@ -165,12 +171,19 @@ def _measured(shown: Tensor, truth: Tensor, predicted: Tensor, ab: Tensor) -> Te
         [
             batched.psnr(shown, truth),
             batched.ciede2000(true_lab, lab),
-            batched.colourfulness(shown),
-            batched.colourfulness(truth),
+            colourfulness_torch(shown),
+            colourfulness_torch(truth),
             *batched.auc(true_lab[:, 1:], lab[:, 1:]),
             (predicted - ab).abs().mean(dim=(1, 2, 3)),
         ]
     )
+
+
+def _moments(
+    features: NDArray[np.floating[Any]],
+) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
+    """Mean (F,) and covariance (F, F) of features (N, F)."""
+    return features.mean(axis=0), np.cov(features, rowvar=False)
 
 
 def _enough(pictures: int, least: int) -> None:

@@ -21,14 +21,6 @@ def psnr(shown: Tensor, truth: Tensor) -> Tensor:
     return (10 * torch.log10(255**2 / error)).clamp(max=100)
 
 
-def colourfulness(rgb: Tensor) -> Tensor:
-    """`photochrom.color.colourfulness` of pictures (N,3,H,W) in 0..255."""
-    red, green, blue = rgb.unbind(dim=1)
-    opponents = torch.stack([red - green, 0.5 * (red + green) - blue], dim=1).flatten(2)
-    spread = opponents.std(dim=2, correction=0).norm(dim=1)
-    return spread + 0.3 * opponents.mean(dim=2).norm(dim=1)
-
-
 def ciede2000(truth: Tensor, lab: Tensor) -> Tensor:
     """Mean CIEDE2000 per picture of CIE Lab (N,3,H,W) (Sharma, Wu and Dalal 2005; all k are 1)."""
     (L1, a1, b1), (L2, a2, b2) = truth.unbind(dim=1), lab.unbind(dim=1)
