@@ -1,12 +1,13 @@
 # make run    the whole workflow with config.yaml; the report lands in results/report/index.html
 # make test   the tests
+# make extras what only some archives need: PDF pages, signed derivatives, ONNX
 # Each first makes .venv from the exact pins in envs/ when it is missing or the pins changed.
 # More for Snakemake: make run ARGS='colorize --config archive=/scans'
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench clean pins
+.PHONY: help run test extras lint format bench clean pins
 
 VENV ?= .venv
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11,$(shell \
@@ -15,7 +16,7 @@ ARGS ?=
 
 # Stamps carry the digest of the pins: other pins, another stamp, a new environment.
 RUN_DIGEST := $(shell cat envs/requirements.txt | sha256sum | cut -c1-16)
-DEV_DIGEST := $(shell cat envs/requirements.txt envs/requirements-dev.txt | sha256sum | cut -c1-16)
+DEV_DIGEST := $(shell cat envs/requirements.txt envs/requirements-extras.txt envs/requirements-dev.txt | sha256sum | cut -c1-16)
 RUN_STAMP := $(VENV)/pins-$(RUN_DIGEST)
 DEV_STAMP := $(VENV)/pins-dev-$(DEV_DIGEST)
 BIN := $(abspath $(VENV))/bin
@@ -43,6 +44,9 @@ run: $(RUN_STAMP)
 
 test: $(DEV_STAMP)
 	@python -m pytest tests $(ARGS)
+
+extras: $(RUN_STAMP)
+	@$(PIP) -r envs/requirements-extras.txt
 
 lint: $(DEV_STAMP)
 	ruff check .

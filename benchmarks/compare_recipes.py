@@ -1,11 +1,13 @@
 """What each recipe has learned after the same time on the same machine, beside grey and a constant.
 
-    python benchmarks/compare_recipes.py SHARDS.csv SPLIT.csv [--seconds 210] [--validation 256]
-        [--experiments seed-quick tutorial-quick ...]
+    python benchmarks/compare_recipes.py SHARDS.csv SPLIT.csv [--minutes 20] [--validation 1024]
+        [--experiments seed-quick tutorial-quick ...] [--models FOLDER]
 
-The phases of an experiment share the time as they share the steps of its file; how many steps fit
-is found by timing a few first. All are looked at on the same validation pictures at one size, as in
-training (`photochrom.validation`); the constant is the mean colour of the training pictures.
+Time is the processor time of one thread, which other work beside it does not stretch. The phases of
+an experiment share it as they share the steps of its file; how many steps fit is found by timing a
+few first. All are looked at on the same validation pictures at one size, as in training
+(`photochrom.validation`); the constant is the mean colour of the training pictures. `auc_gain` is
+the mean gain in balanced AuC over grey, picture by picture, with its 95 % interval.
 """
 
 import argparse
@@ -14,27 +16,32 @@ import platform
 import sys
 import tempfile
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "workflow" / "scripts"), str(ROOT / "workflow" / "rules")]
 
+import numpy as np
 import torch
 import yaml
+from numpy.typing import NDArray
 from torch import Tensor
 
 from config_help import complete
 from photochrom.batches import random_key
-from photochrom.models import build
+from photochrom.metrics.bootstrap import percentile_interval, resampled_sums
+from photochrom.models import build, save_model
 from photochrom.models.base import Colorizer
 from photochrom.recipes import Recipe, parse_recipe
 from photochrom.shards import TrainingSet, colours, load_split
 from photochrom.training import total_steps, train_phase
-from photochrom.validation import Judges, load_judges, validate
+from photochrom.validation import MEASURES, load_judges, validate
 
 CPU = torch.device("cpu")
 SHOWN = ("psnr_rgb", "ciede2000", "auc", "auc_balanced", "colourfulness", "fd_lite2", "kid_lite2")
+HEADS = (*SHOWN[:4], "auc_gain", *SHOWN[4:])
+BALANCED = MEASURES.index("auc_balanced")
 TIMED = 4  # steps
 
 
@@ -85,9 +92,9 @@ def learned(
     for number, recipe in enumerate(recipes):
         place = folder / f"trial-{number}"
         train_phase(lasting(recipe, 1), trial, train, few, CPU, place / "one", 1e9)
-        started = time.perf_counter()
+        started = time.process_time()
         train_phase(lasting(recipe, TIMED), trial, train, few, CPU, place / "some", 1e9)
-        rates.append((time.perf_counter() - started) / TIMED)
+        rates.append((time.process_time() - started) / TIMED)
     planned = [total_steps(recipe.phase, len(train.ids)) for recipe in recipes]
     share = seconds / sum(rate * count for rate, count in zip(rates, planned, strict=True))
     steps = [max(1, round(count * share)) for count in planned]
@@ -102,11 +109,27 @@ def first(data: TrainingSet, count: int) -> TrainingSet:
     return replace(data, ids=data.ids[:count], L=data.L[:count], ab=data.ab[:count])
 
 
-def row(words: str, network: Colorizer, val: TrainingSet, judges: Judges, note: str) -> None:
-    size = val.size // 32 * 32  # what all networks here can take
-    values = validate(network, val, size, 16, CPU, lambda: None, judges).values
-    cells = [f"{values[name]:.4g}" if name in values else "not computed" for name in SHOWN]
-    print(f"| {words} | {' | '.join(cells)} | {note} |", flush=True)
+class Table:
+    """Prints a row for each network it is shown, and its gain over the first, which is grey."""
+
+    def __init__(self, val: TrainingSet) -> None:
+        self.val = val
+        self.size = val.size // 32 * 32  # what all networks here can take
+        self.judges = load_judges(len(val.ids), CPU)
+        self.grey: NDArray[np.float64] | None = None
+        print(f"| recipe | {' | '.join(HEADS)} | steps |\n|{'---|' * (len(HEADS) + 2)}")
+
+    def add(self, words: str, network: Colorizer, note: str = "") -> None:
+        look = validate(network, self.val, self.size, 16, CPU, lambda: None, self.judges)
+        balanced = look.each[BALANCED]
+        if self.grey is None:
+            self.grey = balanced
+        gains = (balanced - self.grey)[:, None]
+        low, high = percentile_interval(resampled_sums(gains)[:, 0] / len(gains))
+        values = {name: f"{value:.4g}" for name, value in look.values.items()}
+        values["auc_gain"] = f"{gains.mean():+.2f} ({low:+.2f} to {high:+.2f})"
+        cells = [values.get(name, "not computed") for name in HEADS]
+        print(f"| {words} | {' | '.join(cells)} | {note} |", flush=True)
 
 
 def main() -> int:
@@ -115,13 +138,16 @@ def main() -> int:
     )
     parser.add_argument("shards", type=Path, metavar="SHARDS.csv")
     parser.add_argument("split", type=Path, metavar="SPLIT.csv")
-    parser.add_argument("--seconds", type=float, default=210)
-    parser.add_argument("--validation", type=int, default=256, metavar="PICTURES")
+    parser.add_argument("--minutes", type=float, default=20, help="of one thread, for each recipe")
+    parser.add_argument("--validation", type=int, default=1024, metavar="PICTURES")
+    parser.add_argument("--models", type=Path, metavar="FOLDER", help="keep the networks here")
     parser.add_argument(
         "--experiments",
         nargs="+",
         default=[
             "seed-quick",
+            "seed-attention-quick",
+            "seed-clahe-quick",
             "fusion-quick",
             "tutorial-quick",
             "zhang16-quick",
@@ -131,18 +157,29 @@ def main() -> int:
     arguments = parser.parse_args()
     train = load_split(arguments.shards, arguments.split, "train")
     val = first(load_split(arguments.shards, arguments.split, "val"), arguments.validation)
-    judges = load_judges(len(val.ids), CPU)
+    torch.set_num_threads(1)
     print(f"machine: {os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}")
     print(f"{len(train.ids)} training and {len(val.ids)} validation pictures of {val.size} px")
-    print(f"| recipe | {' | '.join(SHOWN)} | steps |\n|{'---|' * (len(SHOWN) + 2)}")
+    table = Table(val)
     mean = torch.from_numpy(train.ab.mean(axis=(0, 2, 3)) * train.scale).float().reshape(1, 2, 1, 1)
-    row("grey", Constant(torch.zeros_like(mean)), val, judges, "")
-    row("constant", Constant(mean), val, judges, "")
+    table.add("grey", Constant(torch.zeros_like(mean)))
+    table.add("constant", Constant(mean))
     for name in arguments.experiments:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
-            network, steps = learned(name, arguments.seconds, train, first(val, 2), place)
-            row(name, network, val, judges, ", ".join(map(str, steps)))
+            network, steps = learned(name, 60 * arguments.minutes, train, first(val, 2), place)
+            table.add(name, network, ", ".join(map(str, steps)))
+            if arguments.models:
+                recipe = recipes_of(name)[-1]
+                metadata = {
+                    "experiment": name,
+                    "phase": recipe.phase.name,
+                    "network": recipe.network,
+                    "input": asdict(recipe.input),
+                    "size": recipe.phase.size,
+                    "steps": sum(steps),
+                }
+                save_model(arguments.models / f"{name}.safetensors", network, metadata)
     return 0
 
 

@@ -22,15 +22,17 @@ def plain(name: str) -> str:
 
 
 def test_every_pin_is_exact() -> None:
-    for path in ("envs/requirements.txt", "envs/requirements-dev.txt"):
-        for line in names(path):
-            assert line == "-r requirements.txt" or re.fullmatch(r"[a-z0-9.-]+==[\w.]+", line), line
+    for kind in ("", "-extras", "-dev"):
+        for line in names(f"envs/requirements{kind}.txt"):
+            assert line.startswith("-r ") or re.fullmatch(r"[a-z0-9.-]+==[\w.]+", line), line
 
 
 def test_what_is_asked_for_is_pinned() -> None:
     run = {plain(line) for line in names("envs/requirements.txt")}
-    dev = run | {plain(line) for line in names("envs/requirements-dev.txt")}
+    extras = run | {plain(line) for line in names("envs/requirements-extras.txt")}
+    dev = extras | {plain(line) for line in names("envs/requirements-dev.txt")}
     assert {plain(line) for line in names("envs/requirements.in")} <= run
+    assert {plain(line) for line in names("envs/requirements-extras.in")} <= extras
     assert {plain(line) for line in names("envs/requirements-dev.in")} <= dev
 
 
@@ -39,8 +41,10 @@ def test_conda_gets_the_same_pins() -> None:
     assert environment["dependencies"][-1]["pip"] == names("envs/requirements.txt")
 
 
-def test_the_code_imports_only_what_requirements_in_names() -> None:
-    asked = {plain(line) for line in names("envs/requirements.in")}
+def test_the_code_imports_only_what_is_asked_for() -> None:
+    asked = {
+        plain(line) for kind in ("", "-extras") for line in names(f"envs/requirements{kind}.in")
+    }
     where = packages_distributions()
     for path in (ROOT / "workflow").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):

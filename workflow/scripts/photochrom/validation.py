@@ -59,9 +59,13 @@ class Judges:
 
 @dataclass(frozen=True)
 class Look:
-    """Means over all pictures and distances, by name; and some predictions (n,H,W,3), sRGB."""
+    """Means over all pictures and distances, by name; and some predictions (n,H,W,3), sRGB.
+
+    `each` holds MEASURES of every picture, (len(MEASURES), N).
+    """
 
     values: dict[str, float]
+    each: NDArray[np.float64]
     pictures: NDArray[np.uint8]
 
 
@@ -131,8 +135,8 @@ def validate(
             if name not in judges.truth:
                 photographs[name].append(eye(truth))
     judges.truth |= {name: np.concatenate(rows) for name, rows in photographs.items() if rows}
-    means = torch.cat(measures, dim=1).cpu().double().mean(dim=1).tolist()
-    values = dict(zip(MEASURES, means, strict=True))
+    each = torch.cat(measures, dim=1).cpu().double()
+    values = dict(zip(MEASURES, each.mean(dim=1).tolist(), strict=True))
     features = {name: np.concatenate(rows) for name, rows in seen.items()}
     if "lite2" in features:
         values["fd_lite2"] = frechet(features["lite2"], judges.truth["lite2"])
@@ -144,7 +148,7 @@ def validate(
             )
         except NotComputedError as error:
             judges.missing["fid"] = f"not computed: {error}"
-    return Look(values, np.concatenate(strip))
+    return Look(values, each.numpy(), np.concatenate(strip))
 
 
 def watched_pictures(data: TrainingSet, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
