@@ -45,13 +45,14 @@ def pictures(count: int, size: int = 12, seed: int = 0) -> TrainingSet:
 
 
 def train(
-    folder: Path, every: float = NEVER, recipe: Recipe = RECIPE, count: int = 14
+    folder: Path, every: float = NEVER, recipe: Recipe = RECIPE, count: int = 14, steps: int = 0
 ) -> tuple[str, list[dict[str, Any]]]:
     """Train from the start or from a checkpoint; the weights' digest and the log."""
     torch.manual_seed(0)
     network = build(recipe.network)
     torch.manual_seed(np.random.default_rng().integers(2**31))  # must not matter
-    records = train_phase(recipe, network, pictures(count), pictures(3, seed=9), CPU, folder, every)
+    val = pictures(3, seed=9)
+    records = train_phase(recipe, network, pictures(count), val, CPU, folder, every, steps)
     return weights_sha256(network.state_dict()), records
 
 

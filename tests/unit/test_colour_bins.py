@@ -14,6 +14,7 @@ from photochrom.colour_bins import (
     bin_prior,
     entropy,
     gamut_bins,
+    paper_bins,
     rebalancing_weights,
     soft_encoding,
 )
@@ -42,6 +43,16 @@ def test_every_bin_holds_an_srgb_colour_and_every_srgb_colour_has_a_bin() -> Non
     rgb = np.random.default_rng(0).integers(0, 256, (200_000, 3)).astype(np.uint8)
     squares = np.rint(rgb_to_lab(rgb)[:, 1:] / GRID) * GRID
     assert {tuple(square) for square in squares.tolist()} <= {tuple(b) for b in bins.tolist()}
+
+
+def test_the_papers_bins_are_as_published_and_hold_the_gamut() -> None:
+    bins = paper_bins().tolist()
+    assert len(bins) == 313
+    # First and last of the published file, and its corners.
+    assert bins[:6] == [[-90, 50], [-90, 60], [-90, 70], [-90, 80], [-90, 90], [-80, 20]]
+    assert bins[-6:] == [[100, -50], [100, -40], [100, -30], [100, -20], [100, -10], [100, 0]]
+    assert bins == sorted(bins)
+    assert {tuple(b) for b in gamut_bins().tolist()} <= {tuple(b) for b in bins}
 
 
 def test_the_prior_counts_colours_and_smooths_them() -> None:

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 
 from photochrom.models import build, load_model, save_model, weights_sha256
+from photochrom.models.base import Distribution
 from photochrom.models.patchgan import PatchGAN
 from photochrom.models.unet import UNet
 from photochrom.runtime import EXIT_MODEL, StageError
@@ -196,3 +197,13 @@ def test_other_architectures_constants_and_formats_are_refused(
 def test_another_type_of_weights_is_refused(saved: Path) -> None:
     forge(saved, {}, {name: value.half() for name, value in network().state_dict().items()})
     refused(saved, "float16")
+
+
+def test_other_colour_bins_are_refused(tmp_path: Path) -> None:
+    config = {"name": "zhang16", "width": 1, "neighbours": 5, "temperature": 0.38}
+    network = build(config)
+    assert isinstance(network, Distribution)
+    network.bins[0] += 1
+    path = tmp_path / "model.safetensors"
+    save_model(path, network, {"network": config, "size": 16})
+    refused(path, "its colour bins are not those of this software")

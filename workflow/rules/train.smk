@@ -52,8 +52,10 @@ rule train_phase:
     threads: 8
     resources:
         gpu=1,
-        # How often training saves itself; lower it with --set-resources, which reruns nothing.
+        # How often training saves itself, by time and, unless 0, by steps; --set-resources changes
+        # both and reruns nothing.
         checkpoint_seconds=30,
+        checkpoint_steps=0,
         # Whether the pictures stay on the GPU (auto: when half of its free memory holds them), and
         # how many processes read them from the shards; with 0 they are held in memory.
         resident="auto",
@@ -85,6 +87,7 @@ rule train_phase:
             --out {params.folder:q} \
             --resume {params.resume:q} \
             --checkpoint-seconds {resources.checkpoint_seconds} \
+            --checkpoint-steps {resources.checkpoint_steps} \
             --resident {resources.resident} \
             --workers {resources.workers} \
             --threads $(({threads} > processes ? {threads} / processes : 1)) \

@@ -52,6 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--checkpoint-seconds", type=float, default=30.0, help="time between checkpoints"
     )
     parser.add_argument(
+        "--checkpoint-steps", type=int, default=0, help="steps between checkpoints; 0: time alone"
+    )
+    parser.add_argument(
         "--resident",
         choices=["auto", "always", "never"],
         default="auto",
@@ -123,6 +126,7 @@ def train(args: argparse.Namespace) -> None:
         device,
         args.resume / key,
         args.checkpoint_seconds,
+        args.checkpoint_steps,
         args.resident,
         args.workers,
         team,

@@ -1,9 +1,9 @@
 """Colour as a choice among bins: the quantized ab plane of Zhang, Isola and Efros (2016).
 
-The ab plane is cut into squares of side GRID, and a square is a bin when sRGB can show some
-colour inside it; the bin's colour is the square's centre. Networks that choose among bins give
-logits (N,Q,h,w), with Q bins. Bins and priors are numpy and in Lab units; what is computed with
-logits is torch.
+The ab plane is cut into squares of side GRID, some of which are bins; a bin's colour is the centre
+of its square. There are two sets: the paper's, and the squares in which sRGB can show some colour.
+Networks that choose among bins give logits (N,Q,h,w), with Q bins. Bins and priors are numpy and
+in Lab units; what is computed with logits is torch.
 """
 
 from __future__ import annotations
@@ -30,6 +30,29 @@ GAMUT_STEP = 3
 SIGMA = 5.0
 # Share of the uniform distribution that is mixed into the prior before it is inverted.
 UNIFORM_SHARE = 0.5
+# The paper's bins: for each a*, the lowest and the highest b*.
+PAPER_ROWS = {
+    -90: (50, 90),
+    -80: (20, 90),
+    -70: (0, 90),
+    -60: (-20, 90),
+    -50: (-30, 100),
+    -40: (-40, 100),
+    -30: (-50, 100),
+    -20: (-50, 100),
+    -10: (-60, 100),
+    0: (-70, 100),
+    10: (-80, 90),
+    20: (-80, 90),
+    30: (-90, 90),
+    40: (-100, 90),
+    50: (-100, 80),
+    60: (-110, 80),
+    70: (-110, 80),
+    80: (-110, 70),
+    90: (-110, 70),
+    100: (-90, 0),
+}
 # Squares between the grey one and the edge of the table of all squares; sRGB needs 11.
 REACH = 12
 
@@ -38,9 +61,7 @@ REACH = 12
 def gamut_bins() -> NDArray[np.float32]:
     """The colours of the bins (Q, 2) in Lab units, sorted by a*, then b*.
 
-    Computed from the gamut of sRGB: Q is 261, of a* -90 to 100 and b* -110 to 90. The paper's
-    list, which was published as a file without its derivation, has 313: it includes squares that
-    no sRGB colour falls into.
+    Computed from the gamut of sRGB: Q is 261, of a* -90 to 100 and b* -110 to 90.
     """
     levels = np.arange(0, 256, GAMUT_STEP, dtype=np.uint8)
     rgb = np.stack(np.meshgrid(levels, levels, levels, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -48,6 +69,18 @@ def gamut_bins() -> NDArray[np.float32]:
     faces = rgb[((rgb == 0) | (rgb == 255)).any(axis=1)]
     squares = np.unique(np.rint(rgb_to_lab(faces)[:, 1:] / GRID).astype(int), axis=0)
     return (squares * GRID).astype(np.float32)
+
+
+def paper_bins() -> NDArray[np.float32]:
+    """The 313 bins of the paper (Q, 2) in Lab units, in its order, by a*, then b*.
+
+    Published as a file without its derivation (resources/pts_in_hull.npy of the authors' code).
+    They hold all of `gamut_bins` and, along the rim, 52 squares that no sRGB colour falls into.
+    """
+    step = int(GRID)
+    rows = PAPER_ROWS.items()
+    bins = [(a, b) for a, (low, high) in rows for b in range(low, high + step, step)]
+    return np.array(bins, np.float32)
 
 
 def bin_prior(

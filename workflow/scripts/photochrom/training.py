@@ -66,6 +66,7 @@ def train_phase(
     device: torch.device,
     folder: Path,
     checkpoint_seconds: float,
+    checkpoint_steps: int = 0,
     on_device: str = "auto",
     workers: int = 0,
     team: Team = ALONE,
@@ -79,9 +80,11 @@ def train_phase(
     records where training went back. Each look at the validation pictures leaves a row of the
     strip (`strips.save_row`) in `folder`; TensorBoard's files lie in `board_folder`.
 
-    SIGTERM and SIGINT save a checkpoint first. A loss or weight that is not finite never reaches a
-    checkpoint: it is a StageError, or leads back to the last good state as the recipe says. Data
-    that cannot serve the recipe is a StageError; so is too little memory, with EXIT_MEMORY.
+    There is a checkpoint after `checkpoint_seconds` and, unless it is 0, at every
+    `checkpoint_steps`th step; SIGTERM and SIGINT save one first. A loss or weight that is not
+    finite never reaches a checkpoint: it is a StageError, or leads back to the last good state as
+    the recipe says. Data that cannot serve the recipe is a StageError; so is too little memory,
+    with EXIT_MEMORY.
     `on_device` and `workers` say where the training pictures are kept, see `loading.batch_source`,
     and change nothing in the result. The processes of a `team` share each batch; the first one
     validates and writes, so that only it has all records.
@@ -211,10 +214,11 @@ def train_phase(
                     means = torch.stack(state.window).cpu().double().mean(dim=0).tolist()
                     record("train", dict(zip(loss_names(phase), means, strict=True)))
                     state.window.clear()
-                if team.size > 1 and state.step % LOG_EVERY:
+                due = bool(checkpoint_steps) and state.step % checkpoint_steps == 0
+                if team.size > 1 and state.step % LOG_EVERY and not due:
                     continue  # a team has to agree, which takes a message
                 stop_if_asked()
-                if team.any(time.monotonic() - saved >= checkpoint_seconds):
+                if team.any(due or time.monotonic() - saved >= checkpoint_seconds):
                     save()
             except NotFiniteError as fault:
                 roll_back(fault)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -19,7 +20,7 @@ from torch import Tensor, nn
 
 from photochrom.clahe import Clahe
 from photochrom.color import AB_SCALE, L_SCALE
-from photochrom.models.base import Colorizer
+from photochrom.models.base import Colorizer, Distribution
 from photochrom.models.encoder_unet import EncoderUNet
 from photochrom.models.fusion import Fusion
 from photochrom.models.photochrom import Photochrom
@@ -142,6 +143,10 @@ def _read_model(data: bytes, device: torch.device) -> Model:
     _compare_shapes(network.state_dict(), tensors)
     network.to_empty(device=device)
     network.load_state_dict(tensors)
+    if isinstance(network, Distribution) and not np.array_equal(
+        network.bins.cpu().numpy(), network.own_bins
+    ):
+        raise ValueError("its colour bins are not those of this software; train again")
     return Model(
         network=network.eval(),
         metadata=metadata,

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from photochrom.clahe import Clahe, equalized
 from photochrom.color import AB_SCALE
-from photochrom.colour_bins import bin_prior, entropy, gamut_bins, rebalancing_weights
+from photochrom.colour_bins import bin_prior, entropy, rebalancing_weights
 
 
 class Colorizer(nn.Module):
@@ -59,20 +59,21 @@ class Distribution(Colorizer):
 
     Stored with the weights are `bins` (Q,2) in Lab units, their `prior` (Q) in the training
     pictures, and `weights` (Q), by which the loss rebalanced-ce counts their pixels. `neighbours`
-    is the number of bins that share a true colour in that loss.
+    is the number of bins that share a true colour in that loss. `own_bins` are those that the
+    network's code has, with which a file's `bins` must agree.
     """
 
     bins: Tensor
     prior: Tensor
     weights: Tensor
 
-    def __init__(self, neighbours: int, temperature: float) -> None:
+    def __init__(self, bins: NDArray[np.float32], neighbours: int, temperature: float) -> None:
         super().__init__()
-        bins = gamut_bins()
         if not 1 <= neighbours <= len(bins):
             raise ValueError(f"neighbours {neighbours} is outside 1 to {len(bins)}")
         if not 0 < temperature <= 1:
             raise ValueError(f"temperature {temperature} is not above 0 and at most 1")
+        self.own_bins = bins
         self.neighbours = neighbours
         self.temperature = temperature
         self.register_buffer("bins", torch.tensor(bins))

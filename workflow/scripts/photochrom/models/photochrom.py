@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from photochrom.colour_bins import annealed_mean
+from photochrom.colour_bins import annealed_mean, gamut_bins
 from photochrom.models.attention import CrossAttention, SelfAttention
 from photochrom.models.base import Distribution, start_weights
 from photochrom.models.encoder_unet import lateral
@@ -36,12 +36,12 @@ class Photochrom(Distribution):
     - Pixel decoder: U-Net stages up to a quarter of the size, of `width` channels each, as those
       to which the encoder's features are brought first.
     - Colour decoder, after DDColor (Kang et al. 2023) and ColorFormer (Ji et al. 2022): queries
-      look at the decoder's scales in turn (cross-attention), then at each other, and their
-      products with the features of a place are that place's scores. Unlike there, a query stands
-      for a known colour, an ab bin of Zhang et al. (2016): it starts from the bin's coordinates,
-      learns what that colour would look like in this very picture, and its scores are the logits
-      of a distribution. So the uncertainty comes for free, and Zhang's rebalancing against grey
-      applies. The bias of each bin starts at its rebalanced prior.
+      look at the decoder's scales in turn (cross-attention), then at each other, and their products
+      with the features of a place are that place's scores. Unlike there, a query stands for a known
+      colour, an ab bin as those of Zhang et al. (2016), of the 261 that sRGB can show: it starts
+      from the bin's coordinates, learns what that colour would look like in this very picture, and
+      its scores are the logits of a distribution. So the uncertainty comes for free, and Zhang's
+      rebalancing against grey applies. The bias of each bin starts at its rebalanced prior.
     - Decoding: the annealed mean at `temperature`, which no network could make garish beyond
       the bins it believes in, and which is differentiable, so that pixel, perceptual and
       adversarial losses train the distribution too.
@@ -56,7 +56,7 @@ class Photochrom(Distribution):
     """
 
     def __init__(self, encoder: str, width: int, neighbours: int, temperature: float) -> None:
-        super().__init__(neighbours, temperature)
+        super().__init__(gamut_bins(), neighbours, temperature)
         if width < 2 * HEADS or width % (2 * HEADS):
             raise ValueError(f"width {width} is not a positive multiple of {2 * HEADS}")
         encoding = Encoder(encoder)

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from photochrom.colour_bins import annealed_mean
+from photochrom.colour_bins import annealed_mean, paper_bins
 from photochrom.models.base import Distribution
 
 # Convolutions of each block: channels as multiples of `width`, how many, stride of the last, and
@@ -28,16 +28,17 @@ class Zhang16(Distribution):
     convolution, has two more of 256 channels, and a 1x1 convolution gives the logits. `width` is
     the first block's channels, 64 in the paper.
 
-    It is trained by the loss rebalanced-ce (soft encoding over `neighbours` bins, 5 in the paper
-    and 10 in its code; class rebalancing with lambda 0.5) and decoded by the annealed mean at
-    `temperature`, 0.38 in the paper, enlarged bilinearly. The paper's training pictures were
-    scaled to L - 50; here L is in [-1,1]. Raises ValueError for impossible options.
+    It chooses among the paper's 313 bins. It is trained by the loss rebalanced-ce (soft encoding
+    over `neighbours` bins, 5 in the paper and 10 in its code; class rebalancing with lambda 0.5)
+    and decoded by the annealed mean at `temperature`, 0.38 in the paper, enlarged bilinearly. The
+    paper's training pictures were scaled to L - 50; here L is in [-1,1]. Raises ValueError for
+    impossible options.
     """
 
     multiple = 8
 
     def __init__(self, width: int, neighbours: int, temperature: float) -> None:
-        super().__init__(neighbours, temperature)
+        super().__init__(paper_bins(), neighbours, temperature)
         if width < 1:
             raise ValueError(f"width {width} is not positive")
         layers: list[nn.Module] = []
