@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import distributed
 
 import train
 from mini_training import CPU, GAN, NETWORK, RECIPE, pictures
@@ -23,12 +24,12 @@ from photochrom.models import build
 from photochrom.runtime import EXIT_OK, StageError, csv_text
 from photochrom.shards import index_rows, write_shard
 from photochrom.tables import SHARDS_COLUMNS, SPLIT_COLUMNS
-from photochrom.team import ALONE, Team
+from photochrom.team import ALONE, SharedBatchNorm2d, Team
 
 RECIPE_FILE = """
 experiment: mini
 seed: 1
-network: {name: unet, width: 8, depth: 2, dropout: 0}
+network: {name: unet, design: seed, width: 8, depth: 2, dropout: 0}
 input: {clahe: null}
 phase:
   name: gan
@@ -42,7 +43,7 @@ phase:
     weight_decay: 0, clip: 5}
   augment: {flip: true, crop: 0.5, chroma: [0.5, 1.0]}
   evaluate_every: 25
-  discriminator: {name: patchgan, width: 8, layers: 1, lr: 0.001, betas: [0.5, 0.999]}
+  discriminator: {name: patchgan-seed, width: 8, layers: 1, lr: 0.001, betas: [0.5, 0.999]}
   ema: 0.9
   on_nan: {rollbacks: 1, factor: 0.5}
   compute: {precision: fp32, memory_format: contiguous, compile: false, deterministic: true}
@@ -134,17 +135,44 @@ def test_processes_start_from_equal_weights_with_random_numbers_of_their_own() -
     assert not torch.equal(drawn[0][1], drawn[1][1])
 
 
-def test_batch_normalization_is_told_of_on_cpus_and_joined_on_gpus(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    module = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 1), torch.nn.BatchNorm2d(2))
-    names = list(module.state_dict())
-    team = Team(0, 2)
-    assert isinstance(team.join(module, CPU)[1], torch.nn.BatchNorm2d)  # type: ignore[index]
-    assert not isinstance(ALONE.join(module, torch.device("cuda"))[1], torch.nn.SyncBatchNorm)  # type: ignore[index]
-    team.join(module, torch.device("cuda"))
-    assert isinstance(module[1], torch.nn.SyncBatchNorm)
-    assert list(module.state_dict()) == names
+class Activated(torch.nn.BatchNorm2d):
+    """As timm's: an activation inside."""
+
+
+def test_plain_batch_normalization_is_shared_and_that_of_encoders_left() -> None:
+    module = torch.nn.Sequential(torch.nn.BatchNorm2d(2).eval(), Activated(2))
+    torch.nn.init.ones_(module[0].running_mean)  # type: ignore[arg-type]
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    ALONE.join(module)
+    assert type(module[0]) is torch.nn.BatchNorm2d
+    Team(0, 2).join(module)
+    assert isinstance(module[0], SharedBatchNorm2d)
+    assert not module[0].training
+    assert type(module[1]) is Activated
+    assert list(module.state_dict()) == list(before)
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+
+
+def test_shared_batch_normalization_is_that_of_the_whole_batch(tmp_path: Path) -> None:
+    """Outputs, gradients and statistics; one process has the whole batch."""
+    distributed.init_process_group("gloo", f"file://{tmp_path / 'meet'}", rank=0, world_size=1)
+    try:
+        torch.manual_seed(0)
+        norm = torch.nn.BatchNorm2d(3, momentum=0.3)
+        torch.nn.init.uniform_(norm.weight)
+        shared = SharedBatchNorm2d.like(norm)
+        x = (5 + torch.randn(4, 3, 5, 6)).requires_grad_()
+        y = x.detach().clone().requires_grad_()
+        aim = torch.randn(4, 3, 5, 6)
+        for layer, value in ((norm, x), (shared, y)):
+            (layer(value) * aim).sum().backward()
+        assert y.grad is not None
+        torch.testing.assert_close(y.grad, x.grad, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(shared.weight.grad, norm.weight.grad)
+        torch.testing.assert_close(shared.state_dict(), norm.state_dict())
+        torch.testing.assert_close(shared.eval()(x), norm.eval()(x))
+    finally:
+        distributed.destroy_process_group()
 
 
 def test_alone_nothing_happens() -> None:

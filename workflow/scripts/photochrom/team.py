@@ -14,9 +14,9 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
-from photochrom.runtime import StageError, log
+from photochrom.runtime import StageError
 
 # How long the others wait while the first validates and writes.
 PATIENCE = timedelta(hours=2)
@@ -64,21 +64,73 @@ class Team:
         with self.accelerator.main_process_first():
             yield
 
-    def join(self, module: nn.Module, device: torch.device) -> nn.Module:
-        """The network with batch normalization over the whole batch, which only CUDA can do."""
-        parts = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
-        if self.size == 1 or not parts:
-            return module
-        if device.type == "cpu":
-            if self.rank == 0:
-                log.warning("on CPUs batch normalization is over each process's part of a batch")
-            return module
-        return nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    def join(self, module: nn.Module) -> None:
+        """Let batch normalization see the whole batch. What keeps its statistics stays as it is."""
+        if self.size == 1:
+            return
+        for parent in list(module.modules()):
+            for name, part in parent.named_children():
+                # Not of a subclass: timm's have an activation inside, and keep their statistics.
+                if type(part) is nn.BatchNorm2d:
+                    setattr(parent, name, SharedBatchNorm2d.like(part))
 
     def leave(self) -> None:
         """Part in an orderly way, at the end."""
         if self.accelerator is not None:
             self.accelerator.end_training()
+
+
+class SharedBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalization (Ioffe and Szegedy 2015) over the parts of all processes, alike in size.
+
+    torch's own SyncBatchNorm does the same for CUDA alone.
+    """
+
+    @classmethod
+    def like(cls, norm: nn.BatchNorm2d) -> "SharedBatchNorm2d":
+        """One with the numbers of `norm`, in the same mode and place."""
+        options = {name: getattr(norm, name) for name in ("eps", "momentum", "affine")}
+        shared = cls(norm.num_features, **options, track_running_stats=norm.track_running_stats)
+        weight = next(iter(norm.state_dict().values()), torch.empty(0))
+        shared.to(weight.device).load_state_dict(norm.state_dict())
+        return shared.train(norm.training)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training:
+            return super().forward(x)
+        size = distributed.get_world_size()
+        mean = _Sum.apply(x.float().mean(dim=(0, 2, 3))) / size
+        centred = x.float() - mean[:, None, None]
+        variance = _Sum.apply(centred.square().mean(dim=(0, 2, 3))) / size
+        if self.running_mean is not None and self.running_var is not None:
+            count = size * x.numel() / x.shape[1]
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked += 1
+            share = self.momentum
+            if share is None:
+                share = 1 / int(self.num_batches_tracked)
+            self.running_mean.lerp_(mean.detach(), share)
+            self.running_var.lerp_(variance.detach() * count / (count - 1), share)
+        scaled = centred * torch.rsqrt(variance + self.eps)[:, None, None]
+        if self.affine:
+            scaled = scaled * self.weight[:, None, None] + self.bias[:, None, None]
+        return scaled.to(x.dtype)
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over the processes; its gradient is the sum of theirs."""
+
+    @staticmethod
+    def forward(context: Any, value: Tensor) -> Tensor:
+        total = value.clone()
+        distributed.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].clone()
+        distributed.all_reduce(total)
+        return total
 
 
 ALONE = Team()

@@ -257,7 +257,7 @@ def start(recipe: Recipe, network: Colorizer, device: torch.device, team: Team =
     torch.backends.cudnn.deterministic = phase.compute.deterministic
     torch.backends.cudnn.benchmark = not phase.compute.deterministic
     prepare(network, phase.compute, device)
-    team.join(network, device)
+    team.join(network)
     average = None if phase.ema is None else copy_of(network)
     wanted = phase.optimizer
     try:
@@ -281,7 +281,7 @@ def start(recipe: Recipe, network: Colorizer, device: torch.device, team: Team =
     except ValueError as error:
         raise StageError(f"phase {phase.name}: {error}") from error
     prepare(critic, phase.compute, device)
-    team.join(critic, device)
+    team.join(critic)
     critic_optimizer = torch.optim.Adam(critic.parameters(), lr=spec.lr, betas=spec.betas)
     critic_optimizer.register_step_pre_hook(lambda *_: meet(team, critic, None))
     seed_own(recipe, team)
