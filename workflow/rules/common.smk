@@ -306,6 +306,7 @@ MODULES = {
         "report/comparison.py",
         "report/data.py",
         "report/inputs.py",
+        "report/ledger.py",
         "report/plots.py",
         "report/results.py",
         "report/training.py",
