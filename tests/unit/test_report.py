@@ -20,7 +20,7 @@ from photochrom.report.training import phase_starts, training_section
 from photochrom.runtime import StageError, csv_text, write_bytes, write_json, write_text
 from photochrom.tables import MOVES_COLUMNS
 
-SECTIONS = ["data", "training", "measures", "pictures", "archive", "reproduce"]
+SECTIONS = ["data", "training", "measures", "pictures", "archive", "costs", "reproduce"]
 
 
 @pytest.fixture(scope="module")

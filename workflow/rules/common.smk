@@ -365,6 +365,7 @@ MODULES = {
         "report/comparison.py",
         "report/data.py",
         "report/inputs.py",
+        "report/ledger.py",
         "report/plots.py",
         "report/results.py",
         "report/training.py",

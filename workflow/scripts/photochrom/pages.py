@@ -18,6 +18,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from photochrom.images import jpeg_bytes, load_rgb, path_from_text
+from photochrom.runtime import duration
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "report"
 
@@ -35,7 +36,7 @@ def render(template: str, **values: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals.update(number=number, interval=interval, counted=counted)
+    environment.globals.update(number=number, interval=interval, counted=counted, duration=duration)
     environment.filters["comma"] = lambda count: f"{count:,}"
     script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
