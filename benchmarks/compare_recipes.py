@@ -82,11 +82,10 @@ def lasting(recipe: Recipe, steps: int) -> Recipe:
     return replace(recipe, phase=phase)
 
 
-def learned(
-    name: str, seconds: float, train: TrainingSet, few: TrainingSet, folder: Path
+def learned_of(
+    recipes: list[Recipe], seconds: float, train: TrainingSet, few: TrainingSet, folder: Path
 ) -> tuple[Colorizer, list[int]]:
     """The network after about `seconds` of training, and the steps of its phases."""
-    recipes = recipes_of(name)
     trial = new_network(recipes[0], train)
     rates = []
     for number, recipe in enumerate(recipes):
@@ -167,7 +166,9 @@ def main() -> int:
     for name in arguments.experiments:
         with tempfile.TemporaryDirectory() as folder:
             place = Path(folder)
-            network, steps = learned(name, 60 * arguments.minutes, train, first(val, 2), place)
+            network, steps = learned_of(
+                recipes_of(name), 60 * arguments.minutes, train, first(val, 2), place
+            )
             table.add(name, network, ", ".join(map(str, steps)))
             if arguments.models:
                 recipe = recipes_of(name)[-1]

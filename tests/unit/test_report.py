@@ -22,7 +22,7 @@ from photochrom.tables import MOVES_COLUMNS
 
 SECTIONS = [
     *("data", "training", "measures", "pictures", "photographs", "blind"),
-    *("archive", "reproduce"),
+    *("archive", "costs", "reproduce"),
 ]
 
 

@@ -308,6 +308,7 @@ MODULES = {
         "report/data.py",
         "report/explorer.py",
         "report/inputs.py",
+        "report/ledger.py",
         "report/pictures.py",
         "report/plots.py",
         "report/results.py",

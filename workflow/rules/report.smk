@@ -2,6 +2,8 @@
 
 REQUIRED INPUTS:
     results/data, results/models, results/metrics, results/colorized
+    results/benchmarks                  what is there when the page is made: Snakemake writes these
+                                        files beside the outputs of a job, and no rule can ask for them
 
 OUTPUTS:
     results/report/index.html       self-contained, readable offline
@@ -35,6 +37,7 @@ rule write_report:
         filters=literally(inline(DATA["filters"])),
         settings=literally(inline(config)),
         logs=[f"{name}={path}" for name, path in HISTORIES.items()],
+        benchmarks="results/benchmarks",
     shell:
         r"""
         python {input.code[0]:q} \
@@ -48,6 +51,7 @@ rule write_report:
             --logs {params.logs:q} \
             --archives {input.archives:q} \
             --settings {params.settings:q} \
+            --benchmarks {params.benchmarks:q} \
             --out {output.page:q} \
             --log {log:q}
         """

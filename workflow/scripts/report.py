@@ -44,6 +44,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--audit", type=Path, metavar="AUDIT.json", help="of audit.py")
     parser.add_argument("--moves", type=Path, metavar="MOVES.csv", help="of split.py")
+    parser.add_argument(
+        "--benchmarks", type=Path, metavar="FOLDER", help="Snakemake's benchmark files"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the page, HTML")
     return parser.parse_args(argv)
 
@@ -72,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         out=args.out,
         audit=args.audit,
         moves=args.moves,
+        benchmarks=args.benchmarks,
     )
     log.info("%s: %.1f MB, one file", args.out, args.out.stat().st_size / 1e6)
     return EXIT_OK

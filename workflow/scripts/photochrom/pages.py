@@ -18,6 +18,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from photochrom.images import jpeg_bytes, load_rgb, path_from_text
+from photochrom.runtime import duration
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "report"
 
@@ -25,7 +26,7 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "report"
 JPEG_QUALITY = 90
 
 
-def render(template: str, scripts: Sequence[str] = ("page.js",), **values: object) -> str:
+def render(template: str, scripts: Sequence[str] = ("page.js",), /, **values: object) -> str:
     """A page from `template` in TEMPLATES; style sheet and scripts are written into it, as one."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
@@ -35,7 +36,9 @@ def render(template: str, scripts: Sequence[str] = ("page.js",), **values: objec
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals.update(number=number, interval=interval, counted=counted, p_words=p_words)
+    environment.globals.update(
+        number=number, interval=interval, counted=counted, duration=duration, p_words=p_words
+    )
     environment.filters["comma"] = lambda count: f"{count:,}"
     script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")

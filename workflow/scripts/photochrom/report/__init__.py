@@ -2,8 +2,8 @@
 
 Each section is made by one function that returns plain values for the template
 `workflow/report/report.html.j2`; what is missing becomes words there, never a gap. `inputs` reads,
-`data`, `training`, `results`, `pictures`, `explorer` and `archives` make the sections, `comparison`
-says who is better, and `plots` draws.
+`data`, `training`, `results`, `pictures`, `explorer`, `archives` and `ledger` make the sections,
+`comparison` says who is better, and `plots` draws.
 """
 
 import platform
@@ -20,6 +20,7 @@ from photochrom.report.comparison import summary
 from photochrom.report.data import data_section
 from photochrom.report.explorer import explorer_section
 from photochrom.report.inputs import Log, Row, read_audit, read_row
+from photochrom.report.ledger import ledger_section
 from photochrom.report.pictures import grades_section, sheet_section
 from photochrom.report.results import measures_section
 from photochrom.report.training import training_section
@@ -44,12 +45,13 @@ def build_report(
     out: Path,
     audit: Path | None = None,
     moves: Path | None = None,
+    benchmarks: Path | None = None,
 ) -> None:
     """Write the report to `out`; equal inputs give equal bytes.
 
     Beside each metrics file ROW.json lie ROW.per_image.csv and the folder ROW.pictures; an archive
-    is named by its status.csv; `audit` and `moves` may be left out. StageError when a named
-    file is missing or no file of its kind.
+    is named by its status.csv; `audit`, `moves` and the folder `benchmarks` may be left out.
+    StageError when a named file is missing or no file of its kind.
     """
     photographs = read_table(catalog, CATALOG_COLUMNS, "filter.py")
     places = read_table(split, ["id", "group", "split"], "split.py")
@@ -60,7 +62,7 @@ def build_report(
     first = protocols[0] if protocols else ""
     page = render(
         "report.html.j2",
-        scripts=("page.js", "report.js"),
+        ("page.js", "report.js"),
         title=title,
         summary=summary(rows, first),
         data=data_section(
@@ -77,6 +79,7 @@ def build_report(
             archive_section(path, status, out)
             for path, status in zip(archives, statuses, strict=True)
         ],
+        costs=ledger_section(benchmarks),
         made_from=[
             (path.name, sha256_file(path))
             for path in (catalog, split, audit, moves, *metrics, *archives)

@@ -34,8 +34,8 @@ UNITS = {metric.name: metric.unit for metric in METRICS}
 DIGITS = 5  # significant ones of a figure: finer than any plot
 
 # Pixels on the longer side, the quality of WebP, and what all may weigh as text, in bytes.
-THUMB_PIXELS, THUMB_QUALITY, THUMB_BUDGET = 96, 75, 6_500_000
-BLIND_PIXELS, BLIND_QUALITY, BLIND_BUDGET = 256, 85, 3_000_000
+THUMB_PIXELS, THUMB_QUALITY, THUMB_BUDGET = 96, 65, 6_500_000
+BLIND_PIXELS, BLIND_QUALITY, BLIND_BUDGET = 256, 80, 2_500_000
 BLIND_PHOTOGRAPHS = 40
 
 
