@@ -5,7 +5,8 @@
 Each line changes one thing of seed-quick and trains for the same processor time of one thread, as
 in compare_recipes.py:
 
-    memory        32 training pictures alone, looked at themselves: can the code learn at all?
+    memory        32 training pictures alone, at the size at which they are then looked at
+                  themselves, without dropout: can the code learn at all?
     l1 alone      no adversary
     weak l1       lambda 10 instead of 100: more adversary
     smooth design another U-Net of as many channels, with the same losses
@@ -58,6 +59,11 @@ def smooth(recipe: Recipe) -> Recipe:
     return replace(recipe, network={**recipe.network, "design": "smooth"})
 
 
+def at_size(recipe: Recipe, size: int) -> Recipe:
+    phase = replace(recipe.phase, size=size)
+    return replace(recipe, phase=phase, network={**recipe.network, "dropout": 0.0})
+
+
 CHANGES: dict[str, Callable[[Recipe], Recipe]] = {
     "l1 alone": l1_alone,
     "weak l1": weak_l1,
@@ -73,6 +79,7 @@ def main() -> int:
     parser.add_argument("split", type=Path, metavar="SPLIT.csv")
     parser.add_argument("--minutes", type=float, default=10, help="of one thread, for each line")
     parser.add_argument("--validation", type=int, default=1024, metavar="PICTURES")
+    parser.add_argument("--memory-only", action="store_true", help="the first line alone")
     parser.add_argument("--model", type=Path, metavar="SEED.safetensors")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -86,8 +93,11 @@ def main() -> int:
         few = first(train, REMEMBERED)
         remembered = Table(few)
         remembered.add("grey", grey)
-        network, steps = learned_of(recipes, seconds, few, first(val, 2), place / "memory")
+        memorizing = [at_size(recipe, remembered.size) for recipe in recipes]
+        network, steps = learned_of(memorizing, seconds, few, first(val, 2), place / "memory")
         remembered.add("memory", network, str(steps[0]))
+        if arguments.memory_only:
+            return 0
         table = Table(val)
         table.add("grey", grey)
         if arguments.model:

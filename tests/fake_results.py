@@ -25,7 +25,7 @@ from photochrom.color import colourfulness, lab_to_rgb, reduce_chroma, rgb_to_la
 from photochrom.images import path_to_text, write_png
 from photochrom.metrics import METRICS, Figure
 from photochrom.metrics.bootstrap import group_sums, percentile_interval, resampled_sums
-from photochrom.metrics.colour import auc_scores, ciede2000
+from photochrom.metrics.colour import auc_scores, balanced_auc, ciede2000
 from photochrom.metrics.photographs import Photograph, choose_pictures
 from photochrom.metrics.pixel import lightness_error, psnr_rgb, ssim
 from photochrom.runtime import csv_text, sha256_file, sha256_text, write_json, write_text
@@ -187,9 +187,14 @@ def _modest(lab: NDArray[np.floating]) -> NDArray[np.floating]:
     return 0.6 * blurred + np.array([1.0, 3.0])
 
 
+def _faded(lab: NDArray[np.floating]) -> NDArray[np.floating]:
+    return 0.3 * lab[..., 1:]
+
+
 def _write_metrics(folder: Path, photographs: Sequence[Photograph], experiment: str) -> list[Path]:
     rows: list[tuple[str, str, str, Callable[[NDArray[np.floating]], NDArray[np.floating]]]] = [
         (experiment, "experiment", "the model quick/gan", _modest),
+        ("rival", "compared", "the pictures of the folder rival", _faded),
         (
             "constant",
             "yardstick",
@@ -241,12 +246,15 @@ def _write_metrics(folder: Path, photographs: Sequence[Photograph], experiment: 
 
 def _compared(truth: Picture, picture: Picture) -> dict[str, float]:
     truth_lab, lab = rgb_to_lab(truth), rgb_to_lab(picture)
+    scores = auc_scores(truth_lab[..., 1:], lab[..., 1:])
     return {
         "psnr_rgb": psnr_rgb(truth, picture),
         "ssim": ssim(truth, picture),
         "ciede2000": ciede2000(truth_lab, lab),
-        "auc": 100 * float(auc_scores(truth_lab[..., 1:], lab[..., 1:]).mean()),
+        "auc": 100 * float(scores.mean()),
+        "auc_balanced": 100 * balanced_auc(truth_lab[..., 1:], scores),
         "colourfulness": colourfulness(picture),
+        "colourfulness_truth": colourfulness(truth),
         "colourfulness_error": abs(colourfulness(picture) - colourfulness(truth)),
         "lightness_error": lightness_error(truth_lab[..., 0], lab[..., 0]),
     }

@@ -56,7 +56,9 @@ def test_the_interval_draws_whole_photographs() -> None:
     assert gain is not None
     assert gain.low == pytest.approx(2)
     assert gain.high == pytest.approx(8)
-    assert gain.verdict == "better"
+    # The interval leaves out zero; but of the four patterns of signs two are as far from it.
+    assert gain.p == 0.5
+    assert gain.verdict == "unclear"
 
 
 def test_equal_gains_have_an_interval_of_no_width() -> None:
@@ -113,10 +115,11 @@ GREY = spread("grey", [0.0])
     ("gains", "says"),
     [
         ([1.5, 2.5], "The model “quick” beats plain grey by 2.00 dB PSNR (95% interval 1.7"),
+        ([1.5, 2.5], ", p < 0.001) on 12 test pictures"),
         ([-2.0], "The model “quick” is worse than plain grey, by 2.00 dB PSNR (gain −2.00, 95%"),
         (
             [3.0, -2.9],
-            "is not shown to beat plain grey: it lies 0.05 dB PSNR above it, and the 95%",
+            "is not shown to beat plain grey: it is 0.05 dB PSNR better on 12 test pictures",
         ),
     ],
 )
@@ -156,7 +159,50 @@ def test_the_best_of_several_is_named_as_chosen_on_the_test_pictures() -> None:
     best = best_experiment(rows, P)
     assert best is not None
     assert best.name == "large"
-    assert any("best of 2 experiments" in sentence for sentence in summary(rows, P))
+    sentences = [sentence.replace("\u00a0", " ") for sentence in summary(rows, P)]
+    assert any("best of 2 experiments by PSNR" in sentence for sentence in sentences)
+    assert any("It leads the next, “small” (gain +1.00 dB PSNR" in one for one in sentences)
+
+
+def judged(name: str, auc: float, de: float, psnr: float, kind: str = "experiment") -> Row:
+    """Twelve photographs of one value each by the three judging measures."""
+    values = {"auc_balanced": auc, "ciede2000": de, "psnr_rgb": psnr}
+    table = [
+        {"id": f"{place}.1", "group": str(place), "protocol": P}
+        | {metric: repr(value) for metric, value in values.items()}
+        for place in range(12)
+    ]
+    figures = [
+        figure(metric, "lower" if metric == "ciede2000" else "higher", value)
+        for metric, value in values.items()
+    ]
+    return Row(name, kind, "", figures, table, Path("none"), {})
+
+
+def test_balanced_auc_judges_first_and_the_others_may_disagree() -> None:
+    vivid, careful = judged("vivid", 70, 13, 22), judged("careful", 66, 11, 24)
+    grey = judged("grey", 60, 14, 23, "yardstick")
+    outside = judged("outside", 75, 10, 25, "compared")
+    best = best_experiment([careful, vivid], P)
+    assert best is vivid
+    text = " ".join(summary([careful, vivid, grey, outside], P)).replace("\u00a0", " ")
+    for words in (
+        "“vivid” beats plain grey by 10.00 points of balanced AuC (95% interval 10.00 to 10.00, "
+        "p < 0.001)",
+        "Than grey it is also better by 1.00 ΔE00 (CIEDE2000)",
+        "and worse by 1.00 dB PSNR",
+        "It leads the next, “careful” (gain +4.00 points",
+        "It trails the compared, “outside” (gain −5.00 points",
+        "By colour difference (CIEDE2000) “careful” is the best.",
+        "By PSNR “careful” is the best.",
+    ):
+        assert words in text, words
+
+
+def test_few_photographs_cannot_have_a_small_p() -> None:
+    few = " ".join(summary([row("quick", {"a.1": 25, "b.1": 26}, "experiment"), GREY_FEW], P))
+    assert "is not shown to beat plain grey" in few
+    assert "p cannot fall below 0.5" in few
 
 
 def test_without_anything_to_compare_the_summary_says_so() -> None:

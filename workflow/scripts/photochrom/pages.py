@@ -7,7 +7,7 @@ own and no request to anywhere.
 import base64
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from urllib.parse import quote_from_bytes
 
@@ -26,8 +26,8 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "report"
 JPEG_QUALITY = 90
 
 
-def render(template: str, **values: object) -> str:
-    """A page from `template` in TEMPLATES; the style sheet and the script are written into it."""
+def render(template: str, scripts: Sequence[str] = ("page.js",), /, **values: object) -> str:
+    """A page from `template` in TEMPLATES; style sheet and scripts are written into it, as one."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -36,9 +36,11 @@ def render(template: str, **values: object) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.globals.update(number=number, interval=interval, counted=counted, duration=duration)
+    environment.globals.update(
+        number=number, interval=interval, counted=counted, duration=duration, p_words=p_words
+    )
     environment.filters["comma"] = lambda count: f"{count:,}"
-    script = (TEMPLATES / "page.js").read_text(encoding="utf-8")
+    script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return environment.get_template(template).render(
         style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
@@ -74,6 +76,11 @@ def interval(low: float, high: float, decimals: int) -> str:
 def counted(count: int, noun: str, plural: str = "") -> str:
     """`1 picture`, `2,000 pictures`."""
     return f"{count:,}\u00a0{noun if count == 1 else plural or noun + 's'}"
+
+
+def p_words(p: float) -> str:
+    """A p-value on one line: `p = 0.012`, `p < 0.001`."""
+    return ("p < 0.001" if p < 0.001 else f"p = {p:.3f}").replace(" ", "\u00a0")
 
 
 def decimals_for(values: Iterable[float | None]) -> int:

@@ -2,8 +2,8 @@
 
 Each section is made by one function that returns plain values for the template
 `workflow/report/report.html.j2`; what is missing becomes words there, never a gap. `inputs` reads,
-`data`, `training`, `results`, `archives` and `ledger` make the sections, `comparison` says who is
-better, and `plots` draws.
+`data`, `training`, `results`, `pictures`, `explorer`, `archives` and `ledger` make the sections,
+`comparison` says who is better, and `plots` draws.
 """
 
 import platform
@@ -18,9 +18,11 @@ from photochrom.pages import render
 from photochrom.report.archives import archive_section
 from photochrom.report.comparison import summary
 from photochrom.report.data import data_section
+from photochrom.report.explorer import explorer_section
 from photochrom.report.inputs import Log, Row, read_audit, read_row
 from photochrom.report.ledger import ledger_section
-from photochrom.report.results import measures_section, pictures_section
+from photochrom.report.pictures import grades_section, sheet_section
+from photochrom.report.results import measures_section
 from photochrom.report.training import training_section
 from photochrom.runtime import sha256_file, write_text
 from photochrom.tables import MOVES_COLUMNS, read_table
@@ -60,6 +62,7 @@ def build_report(
     first = protocols[0] if protocols else ""
     page = render(
         "report.html.j2",
+        ("page.js", "report.js"),
         title=title,
         summary=summary(rows, first),
         data=data_section(
@@ -68,7 +71,10 @@ def build_report(
         training=training_section(logs),
         measures=[measures_section(rows, protocol) for protocol in protocols],
         missing={row.name: row.missing for row in rows if row.missing},
-        pictures=pictures_section(rows, photographs, first),
+        grades=grades_section(rows, photographs, first),
+        pictures=sheet_section(rows, photographs, first),
+        explorer=explorer_section(rows, photographs, first),
+        first_protocol=first,
         archives=[
             archive_section(path, status, out)
             for path, status in zip(archives, statuses, strict=True)

@@ -1,15 +1,13 @@
-"""The report's sections on results: the table of measures, the gains over grey, the pictures."""
+"""The report's section on measures: the table of all figures, and the gains over grey."""
 
 import string
 from collections.abc import Sequence
 from typing import Any
 
-from photochrom.images import ImageError, load_rgb
 from photochrom.metrics import METRICS, Figure
-from photochrom.pages import data_uri, decimals_for
-from photochrom.report.comparison import HEADLINE, best_experiment, compare
-from photochrom.report.data import credit_line
-from photochrom.report.inputs import Row, Table
+from photochrom.pages import decimals_for
+from photochrom.report.comparison import compare
+from photochrom.report.inputs import Row
 
 # Yardsticks in the order of the report, behind the experiments; others follow.
 YARDSTICKS = ("constant", "grey", "truth")
@@ -45,44 +43,50 @@ EXPLAINED = {
 
 
 def ordered(rows: Sequence[Row]) -> list[Row]:
-    """Experiments as given, then the yardsticks in the report's order."""
+    """Experiments and compared results as given, then the yardsticks in the report's order."""
     rank = {name: place for place, name in enumerate(YARDSTICKS)}
-    yardsticks = [row for row in rows if row.kind != "experiment"]
+    yardsticks = [row for row in rows if row.kind not in ("experiment", "compared")]
     yardsticks.sort(key=lambda row: (rank.get(row.name, len(rank)), row.name))
-    return [row for row in rows if row.kind == "experiment"] + yardsticks
+    return [
+        *(row for row in rows if row.kind == "experiment"),
+        *(row for row in rows if row.kind == "compared"),
+        *yardsticks,
+    ]
 
 
 def measures_section(rows: Sequence[Row], protocol: str) -> dict[str, Any]:
-    """Both tables under one protocol: every figure, and the gains over grey."""
-    columns = [row for row in ordered(rows) if any(f.protocol == protocol for f in row.figures)]
+    """Both tables under one protocol: every figure, a line each row, and the gains over grey."""
+    shown = [row for row in ordered(rows) if any(f.protocol == protocol for f in row.figures)]
     notes: dict[str, str] = {}
-    lines = []
-    for example in _measures(columns, protocol):
-        figures = [row.figure(example.metric, protocol) for row in columns]
-        decimals = decimals_for([figure.value for figure in figures if figure])
-        lines.append(
+    examples = _measures(shown, protocol)
+    columns = []
+    for example in examples:
+        figures = [row.figure(example.metric, protocol) for row in shown]
+        columns.append(
             {
                 "title": example.title,
                 "unit": example.unit,
+                "better": example.better,
                 "hint": HINTS.get(example.better, ""),
-                "decimals": decimals,
-                "cells": [_cell(figure, notes) for figure in figures],
+                "decimals": decimals_for([figure.value for figure in figures if figure]),
             }
         )
-    under = [figure for row in columns for figure in row.figures if figure.protocol == protocol]
+    under = [figure for row in shown for figure in row.figures if figure.protocol == protocol]
     return {
         "protocol": protocol,
-        "protocol_words": next((row.protocols.get(protocol, "") for row in columns), ""),
+        "protocol_words": next((row.protocols.get(protocol, "") for row in shown), ""),
         "columns": columns,
-        "lines": lines,
+        "rows": shown,
+        "lines": [
+            (row, [_cell(row.figure(one.metric, protocol), notes) for one in examples])
+            for row in shown
+        ],
         "notes": [(marker, reason) for reason, marker in notes.items()],
         "counts": sorted({figure.n for figure in under}),
         "same_pictures": len({figure.data_digest for figure in under}) == 1,
-        "gains": gains_table(columns, protocol),
+        "gains": gains_table(shown, protocol),
         "explained": [
-            (figure.title, EXPLAINED[figure.metric])
-            for figure in _measures(columns, protocol)
-            if figure.metric in EXPLAINED
+            (one.title, EXPLAINED[one.metric]) for one in examples if one.metric in EXPLAINED
         ],
     }
 
@@ -121,9 +125,9 @@ def _marker(reason: str | None, notes: dict[str, str]) -> dict[str, str]:
 
 
 def gains_table(rows: Sequence[Row], protocol: str) -> dict[str, Any] | None:
-    """Gains over grey of every experiment and of the constant colour; None without grey."""
+    """Gains over grey of every row but the other yardsticks; None without grey."""
     grey = next((row for row in rows if row.name == "grey"), None)
-    others = [row for row in rows if row.kind == "experiment" or row.name == "constant"]
+    others = [row for row in rows if row.kind != "yardstick" or row.name == "constant"]
     if grey is None or not others:
         return None
     lines: list[dict[str, Any]] = []
@@ -151,49 +155,3 @@ def gains_table(rows: Sequence[Row], protocol: str) -> dict[str, Any] | None:
         "lines": lines,
         "photographs": min(gain.photographs for gain in found),
     }
-
-
-def pictures_section(rows: Sequence[Row], catalog: Table, protocol: str) -> dict[str, Any] | None:
-    """Grey, each experiment and the truth of the same test pictures; None where there are none."""
-    by_name = {row.name: row for row in rows}
-    columns = [by_name[name] for name in ("grey",) if name in by_name]
-    columns += [row for row in rows if row.kind == "experiment"]
-    columns += [by_name[name] for name in ("truth",) if name in by_name]
-    ids = sorted({name for row in columns for name in row.shown})
-    if not ids:
-        return None
-    photographs = {one["id"]: one for one in catalog}
-    # The truth's own figure says how exact the storage is and nothing about the picture.
-    scores = {
-        row.name: {} if row.name == "truth" else row.values(HEADLINE, protocol) for row in columns
-    }
-    lines = [
-        {
-            "id": name,
-            "credit": credit_line(photographs.get(name, {"id": name})),
-            "cells": [_picture(row, name, scores[row.name].get(name)) for row in columns],
-        }
-        for name in ids
-    ]
-    typical = _typical(rows, ids, protocol)
-    return {
-        "columns": len(columns),
-        "lines": lines,
-        "typical": next((line for line in lines if line["id"] == typical), None),
-    }
-
-
-def _picture(row: Row, name: str, score: float | None) -> dict[str, Any]:
-    try:
-        source = data_uri(load_rgb(row.pictures / f"{name}.png"))
-    except ImageError as error:
-        return {"row": row.name, "src": None, "reason": error.reason, "score": score}
-    return {"row": row.name, "src": source, "reason": "", "score": score}
-
-
-def _typical(rows: Sequence[Row], ids: Sequence[str], protocol: str) -> str | None:
-    """The median of the shown pictures by the headline measure of the best experiment."""
-    best = best_experiment(rows, protocol)
-    scores = best.values(HEADLINE, protocol) if best else {}
-    ranked = sorted((scores[name], name) for name in ids if name in scores)
-    return ranked[len(ranked) // 2][1] if ranked else None
