@@ -22,9 +22,9 @@ Table = Sequence[Mapping[str, str]]
 class Row:
     """One row of the metrics: what `{name}.json` and `{name}.per_image.csv` hold.
 
-    `kind` is `experiment` or `yardstick`; `protocols` describes each protocol by its name;
+    `kind` is `experiment`, `compared` or `yardstick`; `protocols` describes each by its name;
     `missing` names the test pictures that could not be measured; `shown` are the ids of the
-    pictures in the folder `pictures`, `{id}.png`.
+    pictures in the folder `pictures`, `{id}.webp` or `{id}.png`.
     """
 
     name: str

@@ -6,7 +6,7 @@ from typing import Any
 
 from photochrom.metrics import METRICS, Figure
 from photochrom.pages import decimals_for
-from photochrom.report.comparison import compare
+from photochrom.report.comparison import VERDICTS, compare
 from photochrom.report.inputs import Row
 
 # Yardsticks in the order of the report, behind the experiments; others follow.
@@ -85,6 +85,7 @@ def measures_section(rows: Sequence[Row], protocol: str) -> dict[str, Any]:
         "counts": sorted({figure.n for figure in under}),
         "same_pictures": len({figure.data_digest for figure in under}) == 1,
         "gains": gains_table(shown, protocol),
+        "verdicts": VERDICTS,
         "explained": [
             (one.title, EXPLAINED[one.metric]) for one in examples if one.metric in EXPLAINED
         ],
