@@ -177,6 +177,7 @@ MODULES = {
         "colour_bins.py",
         "curves.py",
         "device.py",
+        "features.py",
         "inference.py",
         "loading.py",
         "losses.py",
