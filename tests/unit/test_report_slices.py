@@ -113,21 +113,29 @@ def test_a_model_without_confidence_says_so(rows: list[Row]) -> None:
     assert section["words"].startswith("not computed: the metrics of this experiment hold no")
 
 
-def test_figures_of_one_source_share_a_line(rows: list[Row]) -> None:
+def test_figures_of_the_same_photographs_share_a_line(rows: list[Row]) -> None:
     other = replace(figure("fid", 3.0), data_digest="other")
     several = replace(rows[1], figures=[figure("psnr_rgb", 1.0), figure("ssim", 1.0), other])
-    lines = provenance_section([several])
-    assert [(line["part"], line["measures"], line["data_digest"]) for line in lines] == [
-        ("", ["psnr_rgb", "ssim"], "data"),
-        ("", ["fid"], "other"),
-        ("brightness: dark", ["psnr_rgb"], "data"),
-        ("brightness: bright", ["psnr_rgb"], "data"),
+    found = provenance_section([rows[0], several])
+    assert [
+        (one["part"], one["rows"], one["measures"], one["data_digest"]) for one in found["pictures"]
+    ] == [
+        ("", ["quick", "grey"], ["psnr_rgb", "ssim"], "data"),
+        ("", ["quick"], ["fid"], "other"),
+        ("brightness: dark", ["quick", "grey"], ["psnr_rgb"], "data"),
+        ("brightness: bright", ["quick", "grey"], ["psnr_rgb"], "data"),
     ]
-    assert lines[0]["command"] == (
-        "snakemake --cores 2 --configfile run_config.yaml results/metrics/quick.json"
-    )
-    assert provenance_section([replace(several, name="my run")])[0]["command"].endswith(
-        "'results/metrics/my run.json'"
+
+
+def test_each_row_has_the_digest_of_its_model_and_its_command(rows: list[Row]) -> None:
+    named = replace(rows[1], name="my run")
+    found = provenance_section([rows[0], named])["rows"]
+    assert [(one["row"], one["model_digest"]) for one in found] == [
+        ("my run", "model"),
+        ("grey", "model"),
+    ]
+    assert found[0]["command"] == (
+        "snakemake --cores 2 --configfile run_config.yaml 'results/metrics/my run.json'"
     )
 
 

@@ -11,31 +11,43 @@ from photochrom.report.results import measures_of, ordered
 CONFIG = "run_config.yaml"  # what the page tells readers to save its settings as
 
 
-def provenance_section(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """A line for all figures of a row that share protocol, digests and number of pictures.
+def provenance_section(rows: Sequence[Row]) -> dict[str, Any]:
+    """What painted each row and the command that makes it again, and which pictures were measured.
 
-    The figures of slices are among them: a slice has a digest of its own pictures.
+    A figure is found by its row in `rows`, and by its protocol and slice in `pictures`. A line of
+    `pictures` holds for all the rows it names: they were measured on the very same photographs.
     """
-    lines = []
+    painted = {
+        (row.name, figure.model_digest): None for row in ordered(rows) for figure in _all(row)
+    }
+    pictures: dict[tuple[str, str, str, int], dict[str, list[Any]]] = {}
     for row in ordered(rows):
-        parts = [("", list(row.figures))]
-        parts += [(f"{part.name}: {part.level}", list(part.figures)) for part in row.slices]
+        parts = [
+            ("", row.figures),
+            *((f"{one.name}: {one.level}", one.figures) for one in row.slices),
+        ]
         for part, figures in parts:
-            for source, own in _by_source(figures).items():
-                protocol, data, model, n = source
-                lines.append(
-                    {
-                        "row": row.name,
-                        "part": part,
-                        "protocol": protocol,
-                        "measures": [figure.title for figure in measures_of(own)],
-                        "n": n,
-                        "data_digest": data,
-                        "model_digest": model,
-                        "command": command(row.name),
-                    }
-                )
-    return lines
+            for figure in figures:
+                source = (figure.protocol, part, figure.data_digest, figure.n)
+                found = pictures.setdefault(source, {"rows": [], "figures": []})
+                found["rows"] += [row.name] if row.name not in found["rows"] else []
+                found["figures"].append(figure)
+    return {
+        "rows": [
+            {"row": row, "model_digest": digest, "command": command(row)} for row, digest in painted
+        ],
+        "pictures": [
+            {
+                "protocol": protocol,
+                "part": part,
+                "n": n,
+                "rows": found["rows"],
+                "measures": [figure.title for figure in measures_of(found["figures"])],
+                "data_digest": digest,
+            }
+            for (protocol, part, digest, n), found in pictures.items()
+        ],
+    }
 
 
 def command(row: str) -> str:
@@ -44,9 +56,5 @@ def command(row: str) -> str:
     return shlex.join(["snakemake", "--cores", "2", "--configfile", CONFIG, target])
 
 
-def _by_source(figures: Sequence[Figure]) -> dict[tuple[str, str, str, int], list[Figure]]:
-    found: dict[tuple[str, str, str, int], list[Figure]] = {}
-    for one in figures:
-        source = (one.protocol, one.data_digest, one.model_digest, one.n)
-        found.setdefault(source, []).append(one)
-    return found
+def _all(row: Row) -> list[Figure]:
+    return [*row.figures, *(figure for part in row.slices for figure in part.figures)]
