@@ -27,7 +27,7 @@ class Halves(Distribution):
     def __init__(self) -> None:
         super().__init__(np.array([[40, 30], [10, -40]], np.float32), 1, 0.38)
 
-    def predict(self, L: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, L: Tensor, *seen: Tensor) -> tuple[Tensor, Tensor]:
         right = (torch.linspace(-1, 1, L.shape[-1]) > 0).float().expand_as(L)
         red = torch.tensor([40 / 110, 30 / 110]).reshape(1, 2, 1, 1)
         return torch.cat([30 + 0 * L, 30 * right], dim=1), red.expand(1, 2, *L.shape[2:])

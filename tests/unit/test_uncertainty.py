@@ -22,7 +22,7 @@ class Undecided(Distribution):
     def __init__(self) -> None:
         super().__init__(np.array([[0, 0], [60, 40], [20, -60]], np.float32), 1, 0.38)
 
-    def predict(self, L: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, L: Tensor, *seen: Tensor) -> tuple[Tensor, Tensor]:
         dark = (L < 0).float()
         light = 1 - dark
         logits = torch.cat([30 * dark, 30 * light, 30 * light], dim=1)

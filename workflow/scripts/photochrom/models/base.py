@@ -9,6 +9,9 @@ The contract, in the units of `photochrom.color` (L*/50-1 and ab/110):
   takes pretrained weights, or priors of the training pictures. A saved network has them among
   its weights, so loading one fetches and counts nothing. For that, whatever a network needs is a
   parameter or a persistent buffer: it is built on the meta device and then filled from the file.
+- A `Pretrained` network decodes what an encoder sees that has learned elsewhere. It offers
+  `seen(L)`, and its passes take that as further arguments, so that it need not be looked at again:
+  `network(L, *network.seen(L))` is `network(L)`.
 - A `Distribution` is a network that chooses among colour bins. It offers `predict(L)`, which
   gives logits and ab together, so that a loss on either costs one pass; `logits(L)` alone;
   `uncertainty(L)`, and `judged(L)`, which is ab and its uncertainty.
@@ -54,6 +57,19 @@ class Colorizer(nn.Module):
         """
 
 
+class Pretrained(Colorizer):
+    """A network that decodes what its pretrained `encoder` sees; see the contract above."""
+
+    encoder: nn.Module
+
+    def seen(self, L: Tensor) -> tuple[Tensor, ...]:
+        """What the encoder sees in L (N,1,H,W), at each scale that the decoder uses."""
+        raise NotImplementedError
+
+    def forward(self, L: Tensor, *seen: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
 class Distribution(Colorizer):
     """A network that gives each place a distribution over the Q bins of the ab plane.
 
@@ -80,12 +96,12 @@ class Distribution(Colorizer):
         self.register_buffer("prior", torch.full((len(bins),), 1 / len(bins)))
         self.register_buffer("weights", torch.ones(len(bins)))
 
-    def predict(self, L: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, L: Tensor, *seen: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N,Q,h,w), where h and w divide H and W, and ab (N,2,H,W)."""
         raise NotImplementedError
 
-    def forward(self, L: Tensor) -> Tensor:
-        return self.predict(L)[1]
+    def forward(self, L: Tensor, *seen: Tensor) -> Tensor:
+        return self.predict(L, *seen)[1]
 
     def logits(self, L: Tensor) -> Tensor:
         """Logits (N,Q,h,w)."""
