@@ -86,6 +86,10 @@ CALIBRATION = str(Path(WEIGHTS).with_name("calibration.json"))
 if WEIGHTS not in MODELS.values() and not Path(CALIBRATION).is_file():
     CALIBRATION = []
 
+# The file that colorizes: the model itself, or its export where ONNX Runtime is to run it.
+BACKEND = config["colorize"]["backend"]
+RUNNING = WEIGHTS if BACKEND == "torch" else "results/models/exported/model.onnx"
+
 # The keys of colorize that shape a picture (archive/provenance.py).
 SETTINGS = (
     "format",
