@@ -1,7 +1,8 @@
 """The figures of a report: what each is called, what it counts in, and the record of one value.
 
-The families live in modules of their own: `pixel`, `colour`, `frechet`; `protocols` says which
-pictures are compared and puts the families together; `bootstrap` gives the intervals.
+The families live in modules of their own: `pixel`, `colour`, `distances`, `frechet`; `protocols` says
+which pictures are compared, `measuring` puts the families together, `sets` those of whole sets, and
+`summary` makes a row of them; `bootstrap` gives the intervals.
 """
 
 from dataclasses import asdict, dataclass
@@ -29,11 +30,15 @@ METRICS = (
     Metric("ciede2000", "Colour difference CIEDE2000", "ΔE00", "lower"),
     Metric("auc", "AuC of the ab error, every pixel alike", "%", "higher"),
     Metric("auc_balanced", "AuC of the ab error, the photograph's colours alike", "%", "higher"),
+    Metric("auc_balanced_pooled", "AuC of the ab error, all photographs' colours alike", "%", "higher"),
     Metric("colourfulness", "Colourfulness", "", "truth"),
     Metric("colourfulness_difference", "Colourfulness: difference of the means", "", "lower"),
     Metric("colourfulness_error", "Colourfulness: mean difference per image", "", "lower"),
     Metric("lightness_error", "Lightness error", "L*", "lower"),
-    Metric("fid", "FID, same photographs as reference", "", "lower"),
+    Metric("fd_lite2", "Fréchet distance of Lite2 features", "", "lower"),
+    Metric("kid_lite2", "Kernel distance of Lite2 features", "", "lower"),
+    Metric("fid", "FID", "", "lower"),
+    Metric("kid", "KID", "", "lower"),
 )
 
 

@@ -1,0 +1,168 @@
+"""The measuring of one row: every photograph painted, compared, and let go again.
+
+Photographs are streamed and only their figures are kept. Each is worked on by a single thread
+from decoding to figures, so the results do not depend on the number of threads.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photochrom.color import colourfulness, rgb_to_lab
+from photochrom.degradations import DEGRADATIONS
+from photochrom.images import ImageError
+from photochrom.metrics.colour import auc_by_bin, auc_scores, balanced_auc, ciede2000
+from photochrom.metrics.eyes import Eyes, Features
+from photochrom.metrics.painting import Paint, Painting, repainted
+from photochrom.metrics.photographs import Photograph, load_original
+from photochrom.metrics.pixel import Picture, lightness_error, psnr_rgb, ssim
+from photochrom.metrics.protocols import Protocol
+from photochrom.runtime import progress, sha256_text
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+# A photograph's painting under a protocol. Raises ImageError when there is none.
+Source = Callable[[Photograph, Picture], Painting]
+# Bins of the truth's ab, the sums of the scores of their pixels, and the numbers of pixels: (K,).
+Bins = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
+
+# The figures of a single photograph, in the order of the table's columns.
+PER_IMAGE = (
+    "psnr_rgb",
+    "ssim",
+    "ciede2000",
+    "auc",
+    "auc_balanced",
+    "colourfulness",
+    "colourfulness_truth",
+    "colourfulness_error",
+    "lightness_error",
+)
+# Those that are told of a degraded photograph: of colour alone, for its lightness is another.
+DEGRADED = ("ciede2000", "auc", "auc_balanced", "colourfulness", "colourfulness_truth")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One photograph's figures, its picture, what the eyes see in it, and what degradations do."""
+
+    values: Mapping[str, float]
+    bins: Bins
+    picture: Picture
+    uncertainty: float | None
+    features: Mapping[str, Features]
+    degraded: Mapping[str, tuple[Mapping[str, float], Bins]]
+
+
+@dataclass
+class Measurement:
+    """What is kept under one protocol: lists over the photographs that could be measured.
+
+    `missing` holds the others, each with the reason; `features` the pictures' by eye; `degraded`
+    the figures by degradation. Under a disjoint protocol there are no figures of single
+    photographs, and `against` holds the photographs of the other half.
+    """
+
+    protocol: Protocol
+    photographs: list[Photograph] = field(default_factory=list)
+    values: list[Mapping[str, float]] = field(default_factory=list)
+    bins: list[Bins] = field(default_factory=list)
+    uncertainty: list[float | None] = field(default_factory=list)
+    missing: list[tuple[Photograph, str]] = field(default_factory=list)
+    features: dict[str, list[Features]] = field(default_factory=dict)
+    degraded: dict[str, list[tuple[Mapping[str, float], Bins]]] = field(default_factory=dict)
+    against: list[Photograph] = field(default_factory=list)
+
+
+def compare(truth: Picture, painting: Painting) -> tuple[dict[str, float], Bins]:
+    """The PER_IMAGE figures of a picture, NaN where it can have none, and its scores by bin."""
+    picture = painting.picture
+    truth_lab, lab = rgb_to_lab(truth), rgb_to_lab(picture)
+    scores = auc_scores(truth_lab[..., 1:], lab[..., 1:])
+    colour_truth, colour = colourfulness(truth), colourfulness(picture)
+    return {
+        "psnr_rgb": psnr_rgb(truth, picture),
+        "ssim": ssim(truth, picture),
+        "ciede2000": ciede2000(truth_lab, lab),
+        "auc": 100 * float(scores.mean()),
+        "auc_balanced": 100 * balanced_auc(truth_lab[..., 1:], scores),
+        "colourfulness": colour,
+        "colourfulness_truth": colour_truth,
+        "colourfulness_error": abs(colour - colour_truth),
+        "lightness_error": lightness_error(truth_lab[..., 0], lab[..., 0]),
+    }, auc_by_bin(truth_lab[..., 1:], scores)
+
+
+def measure(
+    photographs: Sequence[Photograph],
+    protocol: Protocol,
+    source: Source,
+    threads: int,
+    eyes: Eyes,
+    keep: Callable[[Photograph, Picture], None],
+    paint: Paint | None = None,
+    degradations: Sequence[str] = (),
+) -> Measurement:
+    """Measure a row over `photographs`, in their order.
+
+    `keep` is given each picture as it comes; `paint` paints anew what `degradations` leave of a
+    photograph.
+    """
+
+    def work(photograph: Photograph) -> Measured | str:
+        """The photograph measured, or why it cannot be."""
+        try:
+            truth = load_original(photograph, protocol.size)
+            painting = source(photograph, truth)
+        except ImageError as error:
+            return error.reason
+        degraded = {}
+        for name in degradations if paint is not None else ():
+            seed = int(sha256_text(photograph.id)[:8], 16)
+            L = DEGRADATIONS[name](truth, seed)
+            again, bins_again = compare(truth, Painting(repainted(truth, L, paint)))
+            degraded[name] = {key: again[key] for key in DEGRADED}, bins_again
+        features = {name: see(painting.picture) for name, see in eyes.see.items()}
+        values, bins = compare(truth, painting)
+        return Measured(values, bins, painting.picture, painting.uncertainty, features, degraded)
+
+    result = Measurement(protocol)
+    outcomes = ordered_map(work, photographs, threads)
+    for photograph, outcome in zip(
+        photographs, progress(outcomes, len(photographs), protocol.name), strict=True
+    ):
+        if isinstance(outcome, str):
+            result.missing.append((photograph, outcome))
+            continue
+        keep(photograph, outcome.picture)
+        result.photographs.append(photograph)
+        result.values.append(outcome.values)
+        result.bins.append(outcome.bins)
+        result.uncertainty.append(outcome.uncertainty)
+        for name, row in outcome.features.items():
+            result.features.setdefault(name, []).append(row)
+        for name, again in outcome.degraded.items():
+            result.degraded.setdefault(name, []).append(again)
+    return result
+
+
+def ordered_map(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:
+    """`function` of each item, in order, computed by `threads` threads a few items ahead."""
+    with ThreadPoolExecutor(threads) as pool:
+        ahead: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                ahead.append(pool.submit(function, item))
+                if len(ahead) > 2 * threads:
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            for future in ahead:
+                future.cancel()

@@ -1,0 +1,132 @@
+"""Distances between a row's pictures and the photographs, as sets, with their intervals."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from photochrom.metrics.distances import frechet, kernel
+from photochrom.metrics.eyes import Eyes, Features, Reference
+from photochrom.metrics.frechet import NotComputedError, frechet_distance
+from photochrom.metrics.measuring import Measurement
+from photochrom.metrics.photographs import Photograph
+from photochrom.metrics.protocols import Protocol, in_first_half
+from photochrom.metrics.summary import ONE_PHOTOGRAPH, Estimate
+from photochrom.runtime import sha256_text
+
+# Blocks of groups that the jackknife leaves out in turn, and Student's 97.5 % quantile for them.
+BLOCKS = 10
+STUDENT = 2.262
+NO_DISTANCE = "not computed: photographs of all shapes; see the protocols of squares"
+
+# Their names by the eye that they are judged with.
+DISTANCES = {"lite2": ("fd_lite2", "kid_lite2"), "inception": ("fid", "kid")}
+
+
+def halved(measurement: Measurement, protocol: Protocol, everyone: Sequence[Photograph]) -> Measurement:
+    """What a measurement of squares says under a disjoint protocol.
+
+    Kept are the pictures of the first half of the groups, against photographs of the second:
+    equally many, in an order that does not depend on the others.
+    """
+
+    def in_order(photographs: Sequence[Photograph]) -> list[Photograph]:
+        return sorted(photographs, key=lambda photograph: sha256_text(photograph.id))
+
+    painted = in_order([p for p in measurement.photographs if in_first_half(p.group)])
+    against = in_order([p for p in everyone if not in_first_half(p.group)])
+    count = min(len(painted), len(against))
+    places = {photograph.id: place for place, photograph in enumerate(measurement.photographs)}
+    kept = [places[photograph.id] for photograph in painted[:count]]
+    return replace(
+        Measurement(protocol),
+        photographs=painted[:count],
+        against=against[:count],
+        missing=measurement.missing,
+        features={name: [rows[place] for place in kept] for name, rows in measurement.features.items()},
+    )
+
+
+def distances_of(
+    measurement: Measurement, reference: Reference | None, eyes: Eyes
+) -> dict[str, Estimate]:
+    """Every distance by name: its value, the interval's ends, and the reason where one is missing."""
+    photographs = measurement.photographs
+    against = measurement.against or photographs
+    found: dict[str, Estimate] = {}
+    for eye, names in DISTANCES.items():
+        reason = _reason(measurement, reference, eyes, eye)
+        if reason is not None or reference is None:
+            found |= {name: (None, None, None, len(photographs), reason) for name in names}
+            continue
+        pictures = np.stack(measurement.features[eye])
+        truth = reference.of(eye, [photograph.id for photograph in against])
+        blocks = _blocks(photographs), _blocks(against)
+        far, near = names
+        if eye == "inception":
+            found[far] = _fid(pictures, truth)
+        else:
+            found[far] = _jackknifed(frechet, pictures, truth, *blocks)
+        found[near] = _jackknifed(kernel, pictures, truth, *blocks)
+    return found
+
+
+def _reason(
+    measurement: Measurement, reference: Reference | None, eyes: Eyes, eye: str
+) -> str | None:
+    """Why there are no distances by this eye, if there are none."""
+    if measurement.protocol.size is None or reference is None:
+        return NO_DISTANCE
+    if eye in eyes.missing or eye in reference.missing:
+        return eyes.missing.get(eye) or reference.missing[eye]
+    if len(measurement.photographs) < LEAST[eye]:
+        count = len(measurement.photographs)
+        return f"not computed: {count:,} pictures, {LEAST[eye]:,} are needed"
+    return None
+
+
+def _fid(pictures: Features, truth: Features) -> Estimate:
+    """By pytorch-fid's formula, as the name says; its arithmetic is good to three decimals."""
+    moments = (
+        part.astype(np.float64)
+        for rows in (pictures, truth)
+        for part in (rows.mean(axis=0), np.cov(rows, rowvar=False))
+    )
+    reason = "interval not computed: pytorch-fid's formula takes too long to repeat; see kid"
+    try:
+        return round(frechet_distance(*moments), 3), None, None, len(pictures), reason
+    except NotComputedError as error:
+        return None, None, None, len(pictures), f"not computed: {error}"
+
+
+def _jackknifed(
+    distance: Callable[[Features, Features], float],
+    pictures: Features,
+    truth: Features,
+    blocks: Sequence[int],
+    truth_blocks: Sequence[int],
+) -> Estimate:
+    """A distance with its interval by the delete-block jackknife.
+
+    Resampling with replacement repeats pictures, which a distance between sets takes for a lack of
+    variety; leaving out a tenth of the groups in turn does not (Davison and Hinkley 1997, 2.7).
+    """
+    value = distance(pictures, truth)
+    mine, theirs = np.asarray(blocks), np.asarray(truth_blocks)
+    left_out = [
+        distance(pictures[mine != block], truth[theirs != block])
+        for block in range(BLOCKS)
+        if (mine == block).any() or (theirs == block).any()
+    ]
+    if len(left_out) < BLOCKS:
+        return value, None, None, len(pictures), ONE_PHOTOGRAPH
+    spread = np.var(left_out) * (BLOCKS - 1)
+    reach = STUDENT * float(np.sqrt(spread))
+    return value, value - reach, value + reach, len(pictures), None
+
+
+def _blocks(photographs: Sequence[Photograph]) -> list[int]:
+    """The block of each photograph: that of its group, by a hash."""
+    groups = sorted({photograph.group for photograph in photographs}, key=sha256_text)
+    block = {group: place % BLOCKS for place, group in enumerate(groups)}
+    return [block[photograph.group] for photograph in photographs]
