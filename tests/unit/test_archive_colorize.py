@@ -93,7 +93,7 @@ def test_equal_runs_give_equal_bytes(scans: Path, tmp_path: Path) -> None:
     run(scans, tmp_path / "two", threads=3)
     one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
     assert one == two
-    assert len(one) == 8
+    assert len(one) == 12
 
 
 def resolution(path: Path) -> list[float]:
@@ -224,7 +224,8 @@ def test_faults_are_rows_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert re.fullmatch(r"already in colour \(deviation \d+\.\d\)", statuses["colour.png"].reason)
     assert statuses["renamed.dat"].output == "renamed.colorized.png"
     made = {row.output for row in statuses.values() if row.output}
-    assert set(contents(tmp_path / "out")) == made | {f"{name}.json" for name in made}
+    beside = {f"{name}.{end}" for name in made for end in ("json", "uncertainty.png")}
+    assert set(contents(tmp_path / "out")) == made | beside
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])

@@ -146,10 +146,19 @@ def test_settings_are_checked() -> None:
     assert parse_settings({}) == Settings("same", True)
     assert parse_settings({"format": "png", "skip_coloured": False}) == Settings("png", False)
     assert settings_digest(Settings()) != settings_digest(Settings("png"))
+    assert settings_digest(parse_settings({"saturation": 1})) == settings_digest(Settings())
+    assert settings_digest(Settings(), {"hints": []}) != settings_digest(Settings())
     for given, words in (
         ({"fromat": "png"}, "did you mean format"),
         ({"format": "bmp"}, "same, png"),
         ({"skip_coloured": "yes"}, "true or false"),
+        ({"uncertainty": 1}, "true or false"),
+        ({"toned": "keep"}, "neutralise, skip"),
+        ({"saturation": -1}, "from 0 to 4"),
+        ({"saturation": True}, "from 0 to 4"),
+        ({"abstain": 1.5}, "from 0 to 1"),
+        ({"samples": 2.5}, "from 0 to 16"),
+        ({"coloured_deviation": None}, "from 0 to 100"),
         (None, "must name"),
         ([1], "must name"),
     ):

@@ -22,6 +22,7 @@ from preflight import (
     check_sources,
     check_writable,
     explain_lock,
+    hints_of,
     model_of,
     read_archives,
     read_experiments,
@@ -70,12 +71,30 @@ try:
     check_data(config["data"], EXPERIMENTS)
     ARCHIVES = read_archives(config["archive"])
     WEIGHTS = weights_of(config["colorize"]["weights"], EXPERIMENTS)
+    HINTS = hints_of(config["colorize"]["hints"])
 except ConfigError as error:
     stop(error)
 
 DATA = config["data"]
 MODELS = {name: model_of(name, experiment) for name, experiment in EXPERIMENTS.items()}
 ROWS = [*YARDSTICKS, *EXPERIMENTS]
+
+# What the uncertainty of that model is worth: measured here for an experiment's, and taken from
+# beside it for one that comes as a file.
+CALIBRATION = str(Path(WEIGHTS).with_name("calibration.json"))
+if WEIGHTS not in MODELS.values() and not Path(CALIBRATION).is_file():
+    CALIBRATION = []
+
+# The keys of colorize that shape a picture (archive/provenance.py).
+SETTINGS = (
+    "format",
+    "coloured_deviation",
+    "toned",
+    "saturation",
+    "abstain",
+    "samples",
+    "uncertainty",
+)
 
 if workflow.is_main_process:
     check_writable(".", ".snakemake", "results")
@@ -178,6 +197,7 @@ MODULES = {
         "curves.py",
         "device.py",
         "features.py",
+        "guided.py",
         "inference.py",
         "loading.py",
         "losses.py",
@@ -210,10 +230,39 @@ MODULES = {
         "validation.py",
         "version.py",
     ],
+    "calibrate": [
+        "calibration.py",
+        "clahe.py",
+        "color.py",
+        "colour_bins.py",
+        "guided.py",
+        "images.py",
+        "inference.py",
+        "lab_arrays.py",
+        "metrics/__init__.py",
+        "metrics/colour.py",
+        "metrics/frechet.py",
+        "metrics/photographs.py",
+        "metrics/pixel.py",
+        "metrics/protocols.py",
+        "models/__init__.py",
+        "models/attention.py",
+        "models/base.py",
+        "models/encoder_unet.py",
+        "models/encoders.py",
+        "models/fusion.py",
+        "models/photochrom.py",
+        "models/unet.py",
+        "models/zhang16.py",
+        "runtime.py",
+        "tables.py",
+        "uncertainty.py",
+    ],
     "evaluate": [
         "clahe.py",
         "color.py",
         "colour_bins.py",
+        "guided.py",
         "images.py",
         "inference.py",
         "lab_arrays.py",
@@ -256,12 +305,19 @@ MODULES = {
         "archive/__init__.py",
         "archive/colorize.py",
         "archive/encode.py",
+        "archive/hints.py",
+        "archive/integers.py",
         "archive/picture.py",
         "archive/provenance.py",
         "archive/records.py",
+        "archive/samples.py",
+        "archive/scan.py",
+        "archive/spreading.py",
+        "calibration.py",
         "clahe.py",
         "color.py",
         "colour_bins.py",
+        "guided.py",
         "images.py",
         "inference.py",
         "lab_arrays.py",
@@ -271,16 +327,19 @@ MODULES = {
         "models/encoder_unet.py",
         "models/encoders.py",
         "models/fusion.py",
+        "models/levin.py",
         "models/photochrom.py",
         "models/unet.py",
         "models/zhang16.py",
         "runtime.py",
         "tables.py",
+        "uncertainty.py",
         "version.py",
     ],
     "gather": [
         "archive/__init__.py",
         "archive/gather.py",
+        "archive/hints.py",
         "archive/records.py",
         "archive/review.py",
         "color.py",

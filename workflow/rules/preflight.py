@@ -99,6 +99,15 @@ def weights_of(setting: str | None, experiments: dict[str, dict[str, Any]]) -> s
     )
 
 
+def hints_of(setting: str | None) -> list[str]:
+    """The table of hints as an input of rules: none, or one."""
+    if setting is None:
+        return []
+    if not Path(setting).is_file():
+        raise ConfigError(f"colorize.hints: {setting} does not exist; check the path")
+    return [setting]
+
+
 def check_data(data: dict[str, Any], experiments: dict[str, dict[str, Any]]) -> None:
     """What the schema cannot say of the data: order, sums, and what the experiments ask of it."""
     limits = data["filters"]["brightness"]

@@ -9,19 +9,16 @@ import errno
 import shutil
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from photochrom.archive.encode import DEPTHS, ENCODERS, EncodeError, format_of, write_picture
-from photochrom.archive.picture import (
-    LIGHTNESS_LIMIT,
-    Colorized,
-    Scan,
-    colorize_picture,
-    open_scan,
-)
+from photochrom.archive.hints import Hint, cited, hints_for, within
+from photochrom.archive.integers import LIGHTNESS_LIMIT
+from photochrom.archive.picture import Colorized, colorize_picture
 from photochrom.archive.provenance import (
     Key,
     Settings,
@@ -33,6 +30,9 @@ from photochrom.archive.provenance import (
     xmp_packet,
 )
 from photochrom.archive.records import DONE, FAILED, SKIPPED, WARNING, Planned, Status
+from photochrom.archive.samples import contact_sheet, uncertainty_png
+from photochrom.archive.scan import Scan, open_scan
+from photochrom.calibration import Calibration
 from photochrom.images import ImageError, path_from_text
 from photochrom.models import Model
 from photochrom.runtime import (
@@ -42,8 +42,10 @@ from photochrom.runtime import (
     log,
     progress,
     sha256_file,
+    write_bytes,
     write_json,
 )
+from photochrom.uncertainty import check_samples
 
 # Suffixes by which a file says that it is a photograph: if it is none, that is a failure. Any
 # other file (a text, a catalogue) is passed over.
@@ -64,12 +66,19 @@ NOT_PHOTOGRAPHS = ("not an image", "format not supported: PDF", "format not supp
 
 @dataclass(frozen=True)
 class Job:
-    """What is the same for all files of a run."""
+    """What is the same for all files of a run.
+
+    `calibration` is None where the model's uncertainty was never compared with true errors;
+    `uncalibrated` then says why.
+    """
 
     out: Path
     model: Model
     settings: Settings
     threads: int
+    hints: Sequence[Hint] = ()
+    calibration: Calibration | None = None
+    uncalibrated: str = "no calibration was given"
 
 
 class RefusedError(Exception):
@@ -90,27 +99,30 @@ def colorize_rows(rows: list[Planned], job: Job) -> list[Status]:
     for root in {row.source.removesuffix(row.path) for row in rows}:
         check_apart(path_from_text(root), job.out)
     check_format(rows, job.settings)
-    settings, code = settings_digest(job.settings), code_digest()
+    if job.settings.samples:
+        check_samples(job.model)
+    code = code_digest()
     first: dict[str, Planned] = {}
     for row in rows:
         first.setdefault(row.sha256, row)
-    made: dict[str, dict[str, Any]] = {}
+    made: dict[Key, dict[str, Any]] = {}
     before = 0
     statuses = []
     for row in progress(rows, len(rows), "colorize"):
         started = time.monotonic()
-        key = Key(row.sha256, job.model.digest, settings, code)
+        hints = hints_for(job.hints, row.path)
+        key = Key(row.sha256, job.model.digest, _settings_digest(job, hints), code)
         output = job.out / path_from_text(row.output)
         same_as = "" if first[row.sha256] is row else first[row.sha256].path
         try:
             record = _finished(row, output, key)
             if record:
                 before += 1
-            elif row.sha256 in made:
-                record = _copy(row, output, made[row.sha256], job)
+            elif key in made:
+                record = _copy(row, output, made[key], job)
             else:
-                record = _make(row, output, key, job)
-            made.setdefault(row.sha256, record)
+                record = _make(row, output, key, hints, job)
+            made.setdefault(key, record)
             statuses.append(_status(row, record, same_as, time.monotonic() - started))
         except RefusedError as refusal:
             log.info("%s: %s (%s)", row.path, refusal.status, refusal.reason)
@@ -158,7 +170,14 @@ def _finished(row: Planned, output: Path, key: Key) -> dict[str, Any] | None:
     return record if record and record["original"]["path"] == row.path else None
 
 
-def _make(row: Planned, output: Path, key: Key, job: Job) -> dict[str, Any]:
+def _settings_digest(job: Job, hints: list[Hint]) -> str:
+    """The digest of everything but pixels and model that shapes one file's derivative."""
+    calibration = None if job.calibration is None else asdict(job.calibration)
+    extra = {"hints": cited(hints), "calibration": calibration}
+    return settings_digest(job.settings, extra if hints or calibration else None)
+
+
+def _make(row: Planned, output: Path, key: Key, hints: list[Hint], job: Job) -> dict[str, Any]:
     """Colorize one file: the sidecar of the derivative written. Raises RefusedError."""
     source = path_from_text(row.source)
     state = _state(source)
@@ -166,10 +185,19 @@ def _make(row: Planned, output: Path, key: Key, job: Job) -> dict[str, Any]:
         if sha256_file(source) != row.sha256:
             raise RefusedError(FAILED, "changed since the plan was made; run the plan again")
         scan = open_scan(source)
-        if job.settings.skip_coloured and scan.tint.coloured:
-            raise RefusedError(SKIPPED, f"already in colour (deviation {scan.tint.deviation:.1f})")
+        notes = _judge_tint(scan, job.settings)
         depth = min(scan.bits, DEPTHS[format_of(output)])
-        picture = colorize_picture(scan.picture, job.model, depth, job.threads)
+        hints, outside = within(hints, scan.picture.width, scan.picture.height)
+        picture = colorize_picture(
+            scan.picture,
+            job.model,
+            depth,
+            job.threads,
+            saturation=job.settings.saturation,
+            abstain=job.settings.abstain,
+            hints=hints,
+        )
+        sheet = _sheet(scan, picture, row.sha256, job)
     except ImageError as error:
         raise _refusal(source, error.reason) from error
     except OSError as error:
@@ -178,12 +206,73 @@ def _make(row: Planned, output: Path, key: Key, job: Job) -> dict[str, Any]:
         raise RefusedError(FAILED, f"too large for the memory: {row.bytes} bytes") from error
     if _state(source) != state:
         raise RefusedError(FAILED, "changed while it was read; run the plan again")
-    warnings = _warnings(scan, picture, depth, output)
+    warnings = _warnings(scan, picture, depth, output) + outside
     packet, fault = _packet(row.sha256, scan)
-    _write(output, job.out, lambda: write_picture(output, picture.pixels, scan, packet))
-    record = _record(row, key, job, scan, picture, output, warnings + fault)
+    _write(output, job.out, lambda: write_picture(output, picture.picture, scan, packet))
+    for path, content in _beside(output, picture, sheet, job):
+        _write(output, job.out, partial(write_bytes, path, content))
+    record = _record(row, key, job, scan, picture, output, hints, notes, warnings + fault)
     _write(output, job.out, lambda: write_json(_sidecar(output), record))
     return record
+
+
+def _judge_tint(scan: Scan, settings: Settings) -> list[str]:
+    """What is to be said of the colour that a scan has; RefusedError where it is to be skipped."""
+    limit, tint = settings.coloured_deviation, scan.tint
+    if settings.skip_coloured and tint.coloured(limit):
+        raise RefusedError(SKIPPED, f"already in colour (deviation {tint.deviation:.1f})")
+    if not tint.toned(limit):
+        return []
+    if settings.toned == "skip":
+        raise RefusedError(SKIPPED, f"toned (mean chroma {tint.chroma:.1f})")
+    return [f"toned: its tint (mean chroma {tint.chroma:.1f}) was taken out"]
+
+
+def _sheet(scan: Scan, picture: Colorized, sha256: str, job: Job) -> bytes | None:
+    """The contact sheet of samples, where one is asked for."""
+    if not job.settings.samples:
+        return None
+    return contact_sheet(scan.picture, job.model, picture.seen, job.settings.samples, sha256)
+
+
+def _beside(
+    output: Path, picture: Colorized, sheet: bytes | None, job: Job
+) -> list[tuple[Path, bytes]]:
+    """The pictures that stand beside a derivative: (path, content)."""
+    made = []
+    if job.settings.uncertainty:
+        size = picture.picture.width, picture.picture.height
+        made.append((uncertainty_path(output), uncertainty_png(picture.uncertainty, *size)))
+    if sheet is not None:
+        made.append((samples_path(output), sheet))
+    return made
+
+
+def uncertainty_path(output: Path) -> Path:
+    """Where the uncertainty of a derivative is shown."""
+    return output.with_name(output.name + ".uncertainty.png")
+
+
+def samples_path(output: Path) -> Path:
+    """Where the contact sheet of a derivative lies."""
+    return output.with_name(output.name + ".samples.jpg")
+
+
+def _uncertainty(picture: Colorized, job: Job) -> dict[str, Any]:
+    """How sure the model was of a picture, and what that is worth."""
+    mean = float(picture.uncertainty.mean(dtype=float))
+    kind = "entropy" if hasattr(job.model.network, "judged") else "disagreement"
+    known = job.calibration
+    worth: dict[str, Any]
+    if known is None:
+        worth = {"confidence": None, "expected_ciede2000": None, "calibration": job.uncalibrated}
+    else:
+        worth = {
+            "confidence": round(known.confidence_at(mean), 4),
+            "expected_ciede2000": round(known.error_at(mean), 3),
+            "calibration": f"{known.photographs} photographs",
+        }
+    return {"mean": round(mean, 5), "kind": kind, **worth}
 
 
 def _record(
@@ -193,12 +282,14 @@ def _record(
     scan: Scan,
     picture: Colorized,
     output: Path,
+    hints: list[Hint],
+    notes: list[str],
     warnings: list[str],
 ) -> dict[str, Any]:
     """The sidecar of the derivative that lies at `output`."""
     size = {"width": scan.picture.width, "height": scan.picture.height}
     name = format_of(output)
-    depth = 8 * picture.pixels.itemsize
+    depth = picture.bits
     return sidecar_record(
         key=key,
         original={
@@ -228,11 +319,14 @@ def _record(
             "mean": round(picture.chroma, 3),
             "share_of_pixels_reduced": round(picture.reduced, 6),
         },
+        uncertainty=_uncertainty(picture, job),
+        hints=cited(hints),
         model={
             **{name: job.model.metadata.get(name) for name in ("experiment", "phase", "network")},
-            "network_size": list(picture.network_size),
+            "network_size": list(reversed(picture.seen.shape)),
         },
         settings=job.settings,
+        notes=notes,
         warnings=warnings,
     )
 
@@ -265,11 +359,17 @@ def _packet(original_sha256: str, scan: Scan) -> tuple[bytes, list[str]]:
 def _copy(row: Planned, output: Path, twin: dict[str, Any], job: Job) -> dict[str, Any]:
     """The derivative of a file whose twin, the same to the bit, has one already."""
 
-    def copy() -> None:
-        with atomic_path(output) as temporary:
-            shutil.copyfile(job.out / path_from_text(twin["output"]["path"]), temporary)
+    source = job.out / path_from_text(twin["output"]["path"])
 
-    _write(output, job.out, copy)
+    def copy(name: Callable[[Path], Path]) -> None:
+        with atomic_path(name(output)) as temporary:
+            shutil.copyfile(name(source), temporary)
+
+    names: list[Callable[[Path], Path]] = [lambda path: path]
+    names += [uncertainty_path] if job.settings.uncertainty else []
+    names += [samples_path] if job.settings.samples else []
+    for name in names:
+        _write(output, job.out, partial(copy, name))
     record = {
         **twin,
         "original": {**twin["original"], "path": row.path},
@@ -322,7 +422,7 @@ def _sidecar(output: Path) -> Path:
 
 
 def _status(row: Planned, record: dict[str, Any], same_as: str, seconds: float) -> Status:
-    reasons = list(record["warnings"])
+    reasons = [*record["warnings"], *record["notes"]]
     if same_as:
         reasons.append(f"same file as {same_as}")
     return Status(

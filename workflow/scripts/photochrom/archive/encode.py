@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyvips
 
-from photochrom.archive.picture import Integers, Scan
 from photochrom.archive.records import SUFFIXES
+from photochrom.archive.scan import Scan
 from photochrom.runtime import atomic_path
 
 # JPEG at high quality with chroma at full resolution; the others without loss. WebP too, because
@@ -42,26 +41,25 @@ def format_of(path: Path) -> str:
     return next(name for name, suffixes in SUFFIXES.items() if path.suffix.lower() in suffixes)
 
 
-def write_picture(path: Path, pixels: Integers, scan: Scan, xmp: bytes) -> None:
-    """Write sRGB integers (H, W, 3) atomically in the format of the suffix of `path`.
+def write_picture(path: Path, integers: pyvips.Image, scan: Scan, xmp: bytes) -> None:
+    """Write sRGB integers of 8 or 16 bits atomically in the format of the suffix of `path`.
 
     The scan's alpha joins them where the format has it, its resolution and metadata are kept.
     Equal arguments give equal bytes. Raises OSError when the file system refuses, EncodeError when
     the format cannot hold the picture.
     """
     name = format_of(path)
-    picture = pyvips.Image.new_from_array(pixels).copy(
-        interpretation="rgb16" if pixels.dtype == np.uint16 else "srgb",
-        xres=scan.picture.xres,
-        yres=scan.picture.yres,
-    )
+    picture = integers.copy(xres=scan.picture.xres, yres=scan.picture.yres)
     if scan.alpha is not None and name != "jpeg":
-        alpha = scan.alpha >> 8 if pixels.dtype == np.uint8 and scan.bits == 16 else scan.alpha
+        narrower = picture.format == "uchar" and scan.bits == 16
+        alpha = scan.alpha >> 8 if narrower else scan.alpha
         picture = picture.bandjoin(alpha.cast(picture.format))
     picture = _with_metadata(picture, scan.picture, xmp)
     options = dict(ENCODERS[name])
     if name == "tiff":
-        options["bigtiff"] = pixels.nbytes // 3 * picture.bands > _TIFF_BYTES
+        sample = 2 if picture.format == "ushort" else 1
+        samples = picture.width * picture.height * picture.bands
+        options["bigtiff"] = samples * sample > _TIFF_BYTES
     with atomic_path(path) as temporary:
         # A descriptor, because libvips takes no name that is not UTF-8; read, because its TIFF
         # writer goes back to what it wrote.

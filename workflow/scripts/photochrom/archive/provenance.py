@@ -7,7 +7,7 @@ went in, and of the picture that came out.
 import difflib
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from photochrom.runtime import StageError, sha256_file, sha256_text
 from photochrom.version import __version__
 
 # Of the sidecar: a number that grows when its meaning changes.
-SIDECAR_FORMAT = 1
+SIDECAR_FORMAT = 2
 
 # IPTC's word for a photograph that a trained model has added to (cv.iptc.org).
 DIGITAL_SOURCE_TYPE = (
@@ -34,11 +34,18 @@ STATEMENT = (
 CODE = (
     "archive/colorize.py",
     "archive/encode.py",
+    "archive/hints.py",
+    "archive/integers.py",
     "archive/picture.py",
     "archive/provenance.py",
+    "archive/samples.py",
+    "archive/scan.py",
+    "archive/spreading.py",
+    "calibration.py",
     "clahe.py",
     "color.py",
     "colour_bins.py",
+    "guided.py",
     "images.py",
     "inference.py",
     "lab_arrays.py",
@@ -48,9 +55,20 @@ CODE = (
     "models/encoder_unet.py",
     "models/encoders.py",
     "models/fusion.py",
+    "models/levin.py",
     "models/photochrom.py",
     "models/unet.py",
     "models/zhang16.py",
+    "uncertainty.py",
+)
+
+# What toned prints may get, and the least and greatest of the settings that are numbers.
+TONED = ("neutralise", "skip")
+RANGES = (
+    ("coloured_deviation", 0, 100),
+    ("saturation", 0, 4),
+    ("abstain", 0, 1),
+    ("samples", 0, 16),
 )
 
 # A JPEG segment holds 64 KiB; an original's XMP above this is not carried over.
@@ -105,6 +123,18 @@ class Settings:
 
     format: str = "same"
     skip_coloured: bool = True
+    # Lab units of deviation from any single toning above which a picture is coloured already.
+    coloured_deviation: float = 2.5
+    # What becomes of toned prints: neutralise or skip.
+    toned: str = "neutralise"
+    # The factor on the model's chroma.
+    saturation: float = 1.0
+    # The uncertainty above which colour is withheld; None for never.
+    abstain: float | None = None
+    # Plausible colorings on the contact sheet; 0 for no sheet.
+    samples: int = 0
+    # Whether a map of the uncertainty is written beside each derivative.
+    uncertainty: bool = True
 
 
 @dataclass(frozen=True)
@@ -130,14 +160,34 @@ def parse_settings(given: Any) -> Settings:
     settings = Settings(**given)
     if settings.format not in FORMATS:
         raise StageError(f"format is {settings.format}; it may be {', '.join(FORMATS)}")
-    if not isinstance(settings.skip_coloured, bool):
-        raise StageError(f"skip_coloured is {settings.skip_coloured}; it may be true or false")
-    return settings
+    for name in ("skip_coloured", "uncertainty"):
+        if not isinstance(getattr(settings, name), bool):
+            raise StageError(f"{name} is {getattr(settings, name)}; it may be true or false")
+    if settings.toned not in TONED:
+        raise StageError(f"toned is {settings.toned}; it may be {', '.join(TONED)}")
+    for name, least, most in RANGES:
+        value = getattr(settings, name)
+        if name == "abstain" and value is None:
+            continue
+        number = isinstance(value, int if name == "samples" else int | float)
+        if isinstance(value, bool) or not number or not least <= value <= most:
+            raise StageError(f"{name} is {value}; it may be a number from {least:g} to {most:g}")
+    # 1 and 1.0 are one setting, and must have one digest.
+    return replace(
+        settings,
+        coloured_deviation=float(settings.coloured_deviation),
+        saturation=float(settings.saturation),
+        abstain=None if settings.abstain is None else float(settings.abstain),
+    )
 
 
-def settings_digest(settings: Settings) -> str:
-    """Hex SHA-256 over the settings, in an order of their own."""
-    return sha256_text(json.dumps(asdict(settings), sort_keys=True))
+def settings_digest(settings: Settings, extra: Any = None) -> str:
+    """Hex SHA-256 over the settings, in an order of their own, and what else shapes a picture.
+
+    `extra` is JSON, such as the hints for one file; None adds nothing.
+    """
+    given = asdict(settings) if extra is None else {**asdict(settings), "extra": extra}
+    return sha256_text(json.dumps(given, sort_keys=True))
 
 
 def code_digest() -> str:
@@ -168,14 +218,18 @@ def sidecar_record(
     output: dict[str, Any],
     lightness: dict[str, Any],
     chroma: dict[str, Any],
+    uncertainty: dict[str, Any],
+    hints: list[dict[str, Any]],
     model: dict[str, Any],
     settings: Settings,
+    notes: list[str],
     warnings: list[str],
 ) -> dict[str, Any]:
     """A sidecar's content. It holds no times and no absolute paths, so that equal runs are equal.
 
     `original` and `output` describe the two files, `lightness` and `chroma` what was measured,
-    `model` what the model says of itself.
+    `uncertainty` how sure the model was, `hints` whose colours it was given and from where, `model`
+    what it says of itself. `notes` say what was done and is no cause for doubt, `warnings` what is.
     """
     return {
         "format": SIDECAR_FORMAT,
@@ -186,12 +240,15 @@ def sidecar_record(
         "output": output,
         "lightness": lightness,
         "chroma": chroma,
+        "uncertainty": uncertainty,
+        "hints": hints,
         "model": model,
         "settings": asdict(settings),
         "software": {
             "photochrom": __version__,
             **{name: version(name) for name in ("pyvips", "pyvips-binary", "numpy", "torch")},
         },
+        "notes": notes,
         "warnings": warnings,
     }
 
