@@ -4,6 +4,7 @@ REQUIRED INPUTS:
     config["archive"]                                   one or several folders
     config["colorize"]["weights"]                       the model
     config["colorize"]["hints"]                         known colours, where there are any
+    config["colorize"]["review"]                        what was decided on the review page
 
 OUTPUTS:
     results/colorized/{archive}/status.csv              one row per file of the archive
@@ -48,6 +49,7 @@ rule colorize_shard:
         model=lambda wildcards: WEIGHTS,
         calibration=CALIBRATION,
         hints=HINTS,
+        review=REVIEW,
     output:
         status="results/colorized/{archive}/status/shard-{shard}.csv",
     log:
@@ -59,7 +61,7 @@ rule colorize_shard:
     params:
         settings=inline({name: config["colorize"][name] for name in SETTINGS}),
         folder=subpath(output.status, ancestor=2),
-        hints=lambda wildcards, input: ["--hints", input.hints] if input.hints else [],
+        tables=human_tables,
         calibration=lambda wildcards, input: (
             ["--calibration", input.calibration] if input.calibration else []
         ),
@@ -69,7 +71,7 @@ rule colorize_shard:
             --plan {input.plan:q} \
             --model {input.model:q} \
             --settings {params.settings:q} \
-            {params.hints:q} {params.calibration:q} \
+            {params.tables:q} {params.calibration:q} \
             --out {params.folder:q} \
             --status {output.status:q} \
             --threads {threads} \
@@ -85,6 +87,7 @@ rule gather:
         plan="results/colorized/{archive}/plan",
         statuses=archive_statuses,
         hints=HINTS,
+        review=REVIEW,
     output:
         status="results/colorized/{archive}/status.csv",
         review="results/colorized/{archive}/review.html",
@@ -95,7 +98,7 @@ rule gather:
         ENVIRONMENT
     params:
         folder=subpath(output.status, parent=True),
-        hints=lambda wildcards, input: ["--hints", input.hints] if input.hints else [],
+        tables=human_tables,
     shell:
         r"""
         python {input.code[0]:q} \
@@ -103,7 +106,7 @@ rule gather:
             --plan {input.plan:q} \
             --status {input.statuses:q} \
             --root {params.folder:q} \
-            {params.hints:q} \
+            {params.tables:q} \
             --out {output.status:q} \
             --review {output.review:q} \
             --manifest {output.manifest:q} \

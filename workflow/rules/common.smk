@@ -22,13 +22,13 @@ from preflight import (
     check_sources,
     check_writable,
     explain_lock,
-    hints_of,
     model_of,
     read_archives,
     read_experiments,
     read_schema,
     set_environment,
     stop,
+    table_of,
     weights_of,
 )
 from trees import tree_digest
@@ -71,7 +71,8 @@ try:
     check_data(config["data"], EXPERIMENTS)
     ARCHIVES = read_archives(config["archive"])
     WEIGHTS = weights_of(config["colorize"]["weights"], EXPERIMENTS)
-    HINTS = hints_of(config["colorize"]["hints"])
+    HINTS = table_of(config["colorize"], "hints")
+    REVIEW = table_of(config["colorize"], "review")
 except ConfigError as error:
     stop(error)
 
@@ -94,6 +95,7 @@ SETTINGS = (
     "abstain",
     "samples",
     "uncertainty",
+    "digital_source_type",
 )
 
 if workflow.is_main_process:
@@ -304,15 +306,20 @@ MODULES = {
     "colorize": [
         "archive/__init__.py",
         "archive/colorize.py",
+        "archive/decisions.py",
         "archive/encode.py",
         "archive/hints.py",
         "archive/integers.py",
+        "archive/job.py",
+        "archive/metadata.py",
         "archive/picture.py",
         "archive/provenance.py",
         "archive/records.py",
         "archive/samples.py",
         "archive/scan.py",
+        "archive/sidecar.py",
         "archive/spreading.py",
+        "archive/xmp.py",
         "calibration.py",
         "clahe.py",
         "color.py",
@@ -338,16 +345,20 @@ MODULES = {
     ],
     "gather": [
         "archive/__init__.py",
+        "archive/decisions.py",
         "archive/gather.py",
         "archive/hints.py",
+        "archive/provenance.py",
         "archive/records.py",
         "archive/review.py",
+        "archive/xmp.py",
         "color.py",
         "images.py",
         "lab_arrays.py",
         "pages.py",
         "runtime.py",
         "tables.py",
+        "version.py",
     ],
     "report": [
         "archive/__init__.py",
@@ -442,6 +453,12 @@ def archive_digest(wildcards):
     """The same for an archive."""
     path = ARCHIVES[wildcards.archive]
     return path if path == "builtin" else tree_digest(Path(path), CACHE)
+
+
+def human_tables(wildcards, input):
+    """The tables that a person wrote for colorize, as arguments."""
+    hints = ["--hints", input.hints] if input.hints else []
+    return [*hints, *(["--decisions", input.review] if input.review else [])]
 
 
 def shard_files(wildcards):

@@ -99,13 +99,14 @@ def weights_of(setting: str | None, experiments: dict[str, dict[str, Any]]) -> s
     )
 
 
-def hints_of(setting: str | None) -> list[str]:
-    """The table of hints as an input of rules: none, or one."""
-    if setting is None:
+def table_of(colorize: dict[str, Any], key: str) -> list[str]:
+    """A table that a person wrote, as an input of rules: none, or one."""
+    path = colorize[key]
+    if path is None:
         return []
-    if not Path(setting).is_file():
-        raise ConfigError(f"colorize.hints: {setting} does not exist; check the path")
-    return [setting]
+    if not Path(path).is_file():
+        raise ConfigError(f"colorize.{key}: {path} does not exist; check the path")
+    return [path]
 
 
 def check_data(data: dict[str, Any], experiments: dict[str, dict[str, Any]]) -> None:

@@ -30,7 +30,7 @@ from photochrom.runtime import (
 )
 
 if TYPE_CHECKING:
-    from photochrom.archive.colorize import Job
+    from photochrom.archive.job import Job
     from photochrom.archive.records import Status
 
 SCRIPTS = Path(__file__).resolve().parent
@@ -52,6 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--samples", type=int, metavar="K", help="plausible colorings of each")
     parser.add_argument("--hints", type=Path, help="CSV of known colours: see config.yaml")
+    parser.add_argument("--decisions", type=Path, help="the CSV that review.html saves")
     parser.add_argument(
         "--calibration", type=Path, help="by default calibration.json beside the model"
     )
@@ -95,6 +96,7 @@ def colorize_archive(args: argparse.Namespace) -> int:
         f"--manifest={out / 'manifest-sha256.txt'}",
         f"--review={out / 'review.html'}",
         *([f"--hints={args.hints}"] if args.hints else []),
+        *([f"--decisions={args.decisions}"] if args.decisions else []),
         *(f"--status={table}" for table in tables),
     )
     return code or verdict(statuses, f"{args.archive} to {out}", args.allow_rejects)
@@ -109,8 +111,9 @@ def make_job(args: argparse.Namespace, out: Path) -> "Job":
     """What the command line asks of every shard; loads the model."""
     import torch
 
-    from photochrom.archive.colorize import Job
+    from photochrom.archive.decisions import read_decisions
     from photochrom.archive.hints import read_hints
+    from photochrom.archive.job import Job
     from photochrom.archive.provenance import parse_settings
     from photochrom.calibration import read
     from photochrom.images import decoder_threads
@@ -123,7 +126,8 @@ def make_job(args: argparse.Namespace, out: Path) -> "Job":
         given = {**given, "samples": args.samples}
     settings = parse_settings(given)
     hints, faults = read_hints(args.hints) if args.hints else ([], [])
-    for fault in faults:
+    review, strange = read_decisions(args.decisions) if args.decisions else ({}, [])
+    for fault in faults + strange:
         log.warning("%s", fault)
     existing_file(args.model, "train.py")
     torch.set_num_threads(args.threads)
@@ -139,6 +143,7 @@ def make_job(args: argparse.Namespace, out: Path) -> "Job":
         hints=hints,
         calibration=calibration,
         uncalibrated=reason,
+        review=review,
     )
 
 

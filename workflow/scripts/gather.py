@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--review", type=Path, required=True, help="review.html")
     parser.add_argument("--hints", type=Path, help="CSV of known colours, to find what none meets")
+    parser.add_argument("--decisions", type=Path, help="the CSV that review.html saves")
     args = parser.parse_args(argv)
     start_log("gather", args.log)
 
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import pandas as pd
 
-    from photochrom.archive.gather import gather_statuses, manifest_text, tidy
+    from photochrom.archive.decisions import read_decisions, strangers
+    from photochrom.archive.gather import decided, gather_statuses, manifest_text, tidy
     from photochrom.archive.hints import read_hints, unused
     from photochrom.archive.records import Planned, Status, read_rows, write_rows
     from photochrom.archive.review import write_review
@@ -39,6 +41,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan = read_rows(args.plan / "plan.csv", Planned, "plan.py")
     found = [row for path in args.status for row in read_rows(path, Status, "colorize.py")]
     statuses = gather_statuses(plan, found)
+    if args.decisions:
+        decisions, _ = read_decisions(args.decisions)  # colorize.py has named its faults
+        for line in strangers(decisions.values(), (row.path for row in plan)):
+            log.warning("%s", line)
+        statuses = decided(statuses, decisions)
     if args.hints:
         for line in unused(read_hints(args.hints)[0], [row.path for row in plan]):
             log.warning("%s: %s", args.hints, line)

@@ -111,6 +111,23 @@ def seen_lightness(picture: pyvips.Image, size: int, multiple: int, threads: int
     return resize(narrow, width, height)
 
 
+def lightness_loss(
+    before: pyvips.Image, after: pyvips.Image, threads: int = 1
+) -> tuple[float, float]:
+    """The largest and the mean |dL*| over the pixels of two pictures of the same width.
+
+    `after` may have more rows below, which are not looked at. Raises ImageError.
+    """
+
+    def compared(strip: tuple[int, int]) -> tuple[float, float]:
+        dL = np.abs(_lightness(before, *strip) - _lightness(after, *strip))
+        return float(dL.max()), _total(dL)
+
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        largest, sums = zip(*pool.map(compared, _strips(before.width, before.height)), strict=True)
+    return max(largest), sum(sums) / (before.width * before.height)
+
+
 def _paint(
     picture: pyvips.Image,
     seen: Floats,
