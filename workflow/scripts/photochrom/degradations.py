@@ -16,6 +16,7 @@ from PIL import Image
 from scipy import ndimage
 
 from photochrom.color import linear_to_rgb, rgb_to_lab, rgb_to_linear
+from photochrom.runtime import StageError
 
 Picture = NDArray[np.uint8]
 Lightness = NDArray[np.float64]
@@ -93,6 +94,15 @@ DEGRADATIONS: dict[str, Callable[[Picture, int], Lightness]] = {
     "blur": blur,
     "jpeg": jpeg,
 }
+
+
+def check_degradations(text: str) -> list[str]:
+    """Their names, separated by commas. StageError when there is no such one."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in DEGRADATIONS:
+            raise StageError(f"no degradation {name!r}; there is {', '.join(DEGRADATIONS)}")
+    return list(dict.fromkeys(names))
 
 
 def _lightness(rgb: Picture) -> Lightness:

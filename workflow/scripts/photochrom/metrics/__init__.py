@@ -30,7 +30,9 @@ METRICS = (
     Metric("ciede2000", "Colour difference CIEDE2000", "ΔE00", "lower"),
     Metric("auc", "AuC of the ab error, every pixel alike", "%", "higher"),
     Metric("auc_balanced", "AuC of the ab error, the photograph's colours alike", "%", "higher"),
-    Metric("auc_balanced_pooled", "AuC of the ab error, all photographs' colours alike", "%", "higher"),
+    Metric(
+        "auc_balanced_pooled", "AuC of the ab error, all photographs' colours alike", "%", "higher"
+    ),
     Metric("colourfulness", "Colourfulness", "", "truth"),
     Metric("colourfulness_difference", "Colourfulness: difference of the means", "", "lower"),
     Metric("colourfulness_error", "Colourfulness: mean difference per image", "", "lower"),

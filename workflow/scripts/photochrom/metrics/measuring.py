@@ -19,7 +19,7 @@ from photochrom.images import ImageError
 from photochrom.metrics.colour import auc_by_bin, auc_scores, balanced_auc, ciede2000
 from photochrom.metrics.eyes import Eyes, Features
 from photochrom.metrics.painting import Paint, Painting, repainted
-from photochrom.metrics.photographs import Photograph, load_original
+from photochrom.metrics.photographs import Photograph
 from photochrom.metrics.pixel import Picture, lightness_error, psnr_rgb, ssim
 from photochrom.metrics.protocols import Protocol
 from photochrom.runtime import progress, sha256_text
@@ -27,8 +27,8 @@ from photochrom.runtime import progress, sha256_text
 T = TypeVar("T")
 R = TypeVar("R")
 
-# A photograph's painting under a protocol. Raises ImageError when there is none.
-Source = Callable[[Photograph, Picture], Painting]
+# A photograph and its painting, as they are compared. Raises ImageError when one cannot be had.
+Source = Callable[[Photograph], tuple[Picture, Painting]]
 # Bins of the truth's ab, the sums of the scores of their pixels, and the numbers of pixels: (K,).
 Bins = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]
 
@@ -118,8 +118,7 @@ def measure(
     def work(photograph: Photograph) -> Measured | str:
         """The photograph measured, or why it cannot be."""
         try:
-            truth = load_original(photograph, protocol.size)
-            painting = source(photograph, truth)
+            truth, painting = source(photograph)
         except ImageError as error:
             return error.reason
         degraded = {}

@@ -19,6 +19,8 @@ Lab = NDArray[np.floating[Any]]
 # The Lab (H, W, 3) of a photograph in, the Lab of its picture out. All but the yardsticks `truth`
 # and `levin` look at the lightness alone.
 Paint = Callable[[Lab], Lab]
+# The same, with the mean uncertainty (0..1).
+PaintJudged = Callable[[Lab], tuple[Lab, float]]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,17 @@ class Painting:
 def paint_picture(truth: Picture, paint: Paint) -> Picture:
     """The picture as people get it: painted, brought into sRGB at its lightness, in 8 bits."""
     return shown(paint(rgb_to_lab(truth)))
+
+
+def painting_of(truth: Picture, paint: Paint, paint_judged: PaintJudged | None = None) -> Painting:
+    """What is painted of a photograph, sRGB uint8 (H, W, 3)."""
+    lab = rgb_to_lab(truth)
+    uncertainty = None
+    if paint_judged is None:
+        painted = paint(lab)
+    else:
+        painted, uncertainty = paint_judged(lab)
+    return Painting(shown(painted), painted[..., 1:], uncertainty)
 
 
 def shown(lab: Lab) -> Picture:

@@ -7,11 +7,12 @@ import numpy as np
 
 from photochrom.metrics.distances import frechet, kernel
 from photochrom.metrics.eyes import Eyes, Features, Reference
-from photochrom.metrics.frechet import NotComputedError, frechet_distance
+from photochrom.metrics.frechet import FID_MIN_IMAGES, NotComputedError, frechet_distance
+from photochrom.metrics.lite2 import MIN_PICTURES
 from photochrom.metrics.measuring import Measurement
 from photochrom.metrics.photographs import Photograph
 from photochrom.metrics.protocols import Protocol, in_first_half
-from photochrom.metrics.summary import ONE_PHOTOGRAPH, Estimate
+from photochrom.metrics.summary import Estimate
 from photochrom.runtime import sha256_text
 
 # Blocks of groups that the jackknife leaves out in turn, and Student's 97.5 % quantile for them.
@@ -19,11 +20,14 @@ BLOCKS = 10
 STUDENT = 2.262
 NO_DISTANCE = "not computed: photographs of all shapes; see the protocols of squares"
 
-# Their names by the eye that they are judged with.
+# Pictures that an eye needs, and the names of its distances.
+LEAST = {"lite2": MIN_PICTURES, "inception": FID_MIN_IMAGES}
 DISTANCES = {"lite2": ("fd_lite2", "kid_lite2"), "inception": ("fid", "kid")}
 
 
-def halved(measurement: Measurement, protocol: Protocol, everyone: Sequence[Photograph]) -> Measurement:
+def halved(
+    measurement: Measurement, protocol: Protocol, everyone: Sequence[Photograph]
+) -> Measurement:
     """What a measurement of squares says under a disjoint protocol.
 
     Kept are the pictures of the first half of the groups, against photographs of the second:
@@ -43,7 +47,9 @@ def halved(measurement: Measurement, protocol: Protocol, everyone: Sequence[Phot
         photographs=painted[:count],
         against=against[:count],
         missing=measurement.missing,
-        features={name: [rows[place] for place in kept] for name, rows in measurement.features.items()},
+        features={
+            name: [rows[place] for place in kept] for name, rows in measurement.features.items()
+        },
     )
 
 
@@ -119,7 +125,8 @@ def _jackknifed(
         if (mine == block).any() or (theirs == block).any()
     ]
     if len(left_out) < BLOCKS:
-        return value, None, None, len(pictures), ONE_PHOTOGRAPH
+        reason = f"interval not computed: fewer than {BLOCKS} groups of photographs"
+        return value, None, None, len(pictures), reason
     spread = np.var(left_out) * (BLOCKS - 1)
     reach = STUDENT * float(np.sqrt(spread))
     return value, value - reach, value + reach, len(pictures), None
