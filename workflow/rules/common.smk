@@ -362,8 +362,11 @@ MODULES = {
     ],
     "report": [
         "archive/__init__.py",
+        "archive/decisions.py",
+        "archive/provenance.py",
         "archive/records.py",
         "archive/review.py",
+        "archive/xmp.py",
         "color.py",
         "filters.py",
         "images.py",
