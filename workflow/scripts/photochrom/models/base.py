@@ -13,8 +13,8 @@ The contract, in the units of `photochrom.color` (L*/50-1 and ab/110):
   `seen(L)`, and its passes take that as further arguments, so that it need not be looked at again:
   `network(L, *network.seen(L))` is `network(L)`.
 - A `Distribution` is a network that chooses among colour bins. It offers `predict(L)`, which
-  gives logits and ab together, so that a loss on either costs one pass; `logits(L)` alone; and
-  `uncertainty(L)`.
+  gives logits and ab together, so that a loss on either costs one pass; `logits(L)` alone;
+  `uncertainty(L)`, and `judged(L)`, which is ab and its uncertainty.
 """
 
 from collections.abc import Iterable
@@ -112,8 +112,13 @@ class Distribution(Colorizer):
 
         The entropy of the distribution over that of the uniform one, enlarged bilinearly.
         """
-        spread = entropy(self.logits(L))
-        return F.interpolate(spread, L.shape[-2:], mode="bilinear", align_corners=False)
+        return self.judged(L)[1]
+
+    def judged(self, L: Tensor) -> tuple[Tensor, Tensor]:
+        """ab (N,2,H,W) and its uncertainty (N,1,H,W), by one pass."""
+        logits, ab = self.predict(L)
+        size = L.shape[-2:]
+        return ab, F.interpolate(entropy(logits), size, mode="bilinear", align_corners=False)
 
     def begin(self, ab: Iterable[NDArray[np.int16]], scale: float) -> None:
         """Count the colours of the training pictures."""
