@@ -381,6 +381,7 @@ MODULES = {
         "report/comparison.py",
         "report/data.py",
         "report/explorer.py",
+        "report/figures.py",
         "report/inputs.py",
         "report/ledger.py",
         "report/pictures.py",
@@ -416,7 +417,7 @@ def code(stage):
 
 def templates(page):
     """The template files of a page, "report" or "review", and those that both share."""
-    names = sorted(path.name for path in Path(TEMPLATES).iterdir())
+    names = sorted(path.name for path in Path(TEMPLATES).iterdir() if path.is_file())
     other = {"report": "review", "review": "report"}[page]
     return [f"{TEMPLATES}/{name}" for name in names if not name.startswith(other)]
 
