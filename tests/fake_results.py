@@ -16,10 +16,19 @@ import numpy as np
 import pandas as pd
 import skimage
 from numpy.typing import NDArray
+from scipy import stats
 from skimage import filters, io, transform
 
 import report
-from photochrom.archive.records import DONE, FAILED, SKIPPED, WARNING, Status, write_rows
+from photochrom.archive.records import (
+    DONE,
+    FAILED,
+    SKIPPED,
+    WARNING,
+    Status,
+    uncertainty_path,
+    write_rows,
+)
 from photochrom.archive.review import write_review
 from photochrom.color import colourfulness, lab_to_rgb, reduce_chroma, rgb_to_lab
 from photochrom.images import path_to_text, write_png
@@ -217,6 +226,8 @@ def _write_metrics(folder: Path, photographs: Sequence[Photograph], experiment: 
             if photograph.id in shown:
                 write_png(path.with_name(f"{path.stem}.pictures") / f"{photograph.id}.png", picture)
         groups = [photograph.group for photograph in photographs]
+        # A model that is sure of grey walls and less so of what is colourful.
+        confidences = [1 - row["colourfulness_truth"] / 100 for row in values]
         record = {
             "row": name,
             "kind": kind,
@@ -225,6 +236,8 @@ def _write_metrics(folder: Path, photographs: Sequence[Photograph], experiment: 
             "groups": len(set(groups)),
             "protocols": {PROTOCOL: "the central square, resized to 256 px"},
             "figures": [figure.record() for figure in _figures(values, groups, sha256_text(name))],
+            "slices": _slices(values, groups, sha256_text(name)),
+            "calibration": _calibration(values, confidences) if kind == "experiment" else None,
             "missing": [],
             "pictures": sorted(shown),
         }
@@ -234,11 +247,13 @@ def _write_metrics(folder: Path, photographs: Sequence[Photograph], experiment: 
                 photograph.id,
                 photograph.group,
                 PROTOCOL,
+                "builtin",
                 *(f"{number:.6f}" for number in row.values()),
+                f"{confidence:.6f}" if kind == "experiment" else "",
             )
-            for photograph, row in zip(photographs, values, strict=True)
+            for photograph, row, confidence in zip(photographs, values, confidences, strict=True)
         ]
-        columns = ["id", "group", "protocol", *values[0]]
+        columns = ["id", "group", "protocol", "source", *values[0], "confidence"]
         write_text(path.with_name(f"{path.stem}.per_image.csv"), csv_text(columns, table))
         paths.append(path)
     return paths
@@ -257,6 +272,60 @@ def _compared(truth: Picture, picture: Picture) -> dict[str, float]:
         "colourfulness_truth": colourfulness(truth),
         "colourfulness_error": abs(colourfulness(picture) - colourfulness(truth)),
         "lightness_error": lightness_error(truth_lab[..., 0], lab[..., 0]),
+    }
+
+
+def _slices(
+    values: Sequence[dict[str, float]], groups: Sequence[str], model_digest: str
+) -> list[dict[str, object]]:
+    """The duller and the more colourful half of the photographs."""
+    colours = [row["colourfulness_truth"] for row in values]
+    limit = float(np.median(colours))
+    found: list[dict[str, object]] = []
+    for level, kept in [
+        (f"below {limit:.0f}", [colour < limit for colour in colours]),
+        (f"{limit:.0f} and more", [colour >= limit for colour in colours]),
+    ]:
+        own = [row for row, keep in zip(values, kept, strict=True) if keep]
+        own_groups = [group for group, keep in zip(groups, kept, strict=True) if keep]
+        if own:
+            found.append(
+                {
+                    "slice": "colourfulness",
+                    "level": level,
+                    "protocol": PROTOCOL,
+                    "n": len(own),
+                    "groups": len(set(own_groups)),
+                    "figures": [
+                        figure.record() for figure in _figures(own, own_groups, model_digest)
+                    ],
+                }
+            )
+    return found
+
+
+def _calibration(
+    values: Sequence[dict[str, float]], confidences: Sequence[float]
+) -> dict[str, object]:
+    """As evaluate.py writes it, with pairs of photographs in place of deciles."""
+    errors = [row["ciede2000"] for row in values]
+    rank = np.argsort(confidences, kind="stable")
+    return {
+        "protocol": PROTOCOL,
+        "spearman": {
+            "value": float(stats.spearmanr(confidences, np.negative(errors)).statistic),
+            "ci_low": -0.4,
+            "ci_high": 0.8,
+            "n": len(errors),
+        },
+        "bins": [
+            {
+                "confidence": float(np.mean([confidences[place] for place in part])),
+                "error": float(np.mean([errors[place] for place in part])),
+                "n": len(part),
+            }
+            for part in np.array_split(rank, len(rank) // 2)
+        ],
     }
 
 
@@ -347,7 +416,10 @@ def write_archive(root: Path, hostile: str, step: int = 4) -> Path:
         record = {
             "chroma": {"mean": 12.0, "share_of_pixels_reduced": round(0.02 * number, 2)},
             "original": {"licence": "CC0", "attribution": f"scikit-image{hostile}"},
+            "uncertainty": {"mean": round(0.3 - 0.05 * number, 2)},
         }
+        unsure = np.rint(255 * (1 + height) / 2).astype(np.uint8)[:, ::-1]
+        write_png(uncertainty_path(output), np.ascontiguousarray(unsure))
         write_json(output.with_name(f"{output.name}.json"), record)
         relative = path_to_text(output.relative_to(root))
         rows.append(
@@ -363,6 +435,7 @@ def write_archive(root: Path, hostile: str, step: int = 4) -> Path:
                 model_sha256=hashlib.sha256(b"model").hexdigest(),
                 max_dL=f"{0.21 + 0.03 * number:.4f}",
                 mean_dL="0.0710",
+                confidence=f"{0.5 + 0.1 * number:.4f}",
                 seconds="0.4",
             )
         )

@@ -19,10 +19,13 @@ from archive_room import (
     save,
     sidecar,
 )
-from photochrom.archive.provenance import DIGITAL_SOURCE_TYPE, Settings
+from photochrom.archive.provenance import Settings
+from photochrom.archive.xmp import DIGITAL_SOURCE_TYPES, SOURCE_TYPES
 from photochrom.color import rgb_to_lab
 from photochrom.images import load_lightness, open_image, path_from_text
 from photochrom.runtime import sha256_file
+
+SOURCE_TYPE = DIGITAL_SOURCE_TYPES + SOURCE_TYPES[0]
 
 
 def colour_picture(height: int = 60, width: int = 80) -> np.ndarray:
@@ -93,7 +96,7 @@ def test_equal_runs_give_equal_bytes(scans: Path, tmp_path: Path) -> None:
     run(scans, tmp_path / "two", threads=3)
     one, two = contents(tmp_path / "one"), contents(tmp_path / "two")
     assert one == two
-    assert len(one) == 8
+    assert len(one) == 12
 
 
 def resolution(path: Path) -> list[float]:
@@ -145,7 +148,7 @@ def test_a_derivative_is_upright_says_what_it_is_and_keeps_metadata(
     made = read(tmp_path / "out" / row.output)
     assert (made.width, made.height) == (40, 24)
     assert made.get("orientation") == 1 if made.get_typeof("orientation") else True
-    assert DIGITAL_SOURCE_TYPE.encode() in made.get("xmp-data")
+    assert SOURCE_TYPE.encode() in made.get("xmp-data")
     assert row.source_sha256.encode() in made.get("xmp-data")
     assert b"sRGB" in made.get("icc-profile-data") or b"s\0R\0G\0B" in made.get("icc-profile-data")
     if suffix != ".webp":  # which has no place for it
@@ -158,7 +161,7 @@ def test_a_derivative_is_upright_says_what_it_is_and_keeps_metadata(
             assert kept[0x013B] == "Jane Doe"
             assert kept.get_ifd(0x8769)[0x9003] == "1931:05:06 07:08:09"
             assert kept.get_ifd(0x8769)[0xA001] == 1  # sRGB
-    assert sidecar(tmp_path / "out", row)["digital_source_type"] == DIGITAL_SOURCE_TYPE
+    assert sidecar(tmp_path / "out", row)["digital_source_type"] == SOURCE_TYPE
 
 
 def test_transparency_is_kept(tmp_path: Path) -> None:
@@ -224,7 +227,8 @@ def test_faults_are_rows_and_the_rest_goes_on(tmp_path: Path) -> None:
     assert re.fullmatch(r"already in colour \(deviation \d+\.\d\)", statuses["colour.png"].reason)
     assert statuses["renamed.dat"].output == "renamed.colorized.png"
     made = {row.output for row in statuses.values() if row.output}
-    assert set(contents(tmp_path / "out")) == made | {f"{name}.json" for name in made}
+    beside = {f"{name}.{end}" for name in made for end in ("json", "uncertainty.png")}
+    assert set(contents(tmp_path / "out")) == made | beside
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif", ".webp"])
@@ -305,4 +309,4 @@ def test_xmp_that_cannot_be_kept_is_pointed_out(tmp_path: Path) -> None:
         "done-with-warning",
         "its XMP cannot be read and was left out",
     )
-    assert DIGITAL_SOURCE_TYPE.encode() in read(tmp_path / "out" / row.output).get("xmp-data")
+    assert SOURCE_TYPE.encode() in read(tmp_path / "out" / row.output).get("xmp-data")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,18 +13,22 @@ from numpy.typing import NDArray
 
 from archive_room import fake_model, grey, save
 from photochrom.archive import picture
-from photochrom.archive.picture import (
-    COLOURED_DEVIATION,
-    LIGHTNESS_LIMIT,
-    colorize_picture,
-    open_scan,
-    to_integers,
-)
+from photochrom.archive.integers import LIGHTNESS_LIMIT, to_integers
+from photochrom.archive.picture import Colorized, colorize_picture
+from photochrom.archive.provenance import Settings
+from photochrom.archive.scan import open_scan
 from photochrom.color import rgb_to_lab
 from photochrom.images import ImageError, load_lightness, open_image
 from photochrom.inference import colorize_lightness
 
 Floats = NDArray[np.float32]
+
+
+LIMIT = Settings().coloured_deviation
+
+
+def pixels(done: Colorized) -> NDArray[Any]:
+    return np.asarray(done.picture.numpy())
 
 
 def lightness_error(L: Floats, integers: NDArray[np.uint8 | np.uint16], depth: int) -> float:
@@ -73,8 +78,8 @@ def test_no_chroma_gives_the_scans_own_greys(tmp_path: Path, bits: int) -> None:
     codes = np.arange(0, 2**bits, 2 ** (bits // 2 - 2)).astype(kind).reshape(-1, 32)
     scan = open_scan(save(tmp_path / "all.tif", codes))
     done = colorize_picture(scan.picture, fake_model(strength=0), bits)
-    assert done.pixels.dtype == codes.dtype
-    off = np.abs(done.pixels.astype(int) - codes[..., None])
+    assert pixels(done).dtype == codes.dtype
+    off = np.abs(pixels(done).astype(int) - codes[..., None])
     # The published constants' white is 8e-5 off white: two codes of 65535 in blue.
     assert off.max() <= (0 if bits == 8 else 2)
     assert done.chroma == 0
@@ -90,9 +95,9 @@ def test_strips_give_what_the_whole_picture_gives(
     done = colorize_picture(open_scan(path).picture, model, 16, threads=3)
     L = load_lightness(open_image(path))
     whole, _, dL = to_integers(L, colorize_lightness(model, L), 16)
-    assert done.pixels.shape == (*shape, 3)
+    assert pixels(done).shape == (*shape, 3)
     # One part in 65535 here and there: sums in another order.
-    assert np.abs(done.pixels.astype(int) - whole.astype(int)).max() <= 2
+    assert np.abs(pixels(done).astype(int) - whole.astype(int)).max() <= 2
     assert done.max_error == pytest.approx(dL.max(), abs=1e-3)
     assert done.mean_error == pytest.approx(dL.mean(), abs=1e-4)
 
@@ -101,7 +106,7 @@ def test_threads_change_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(picture, "STRIP_PIXELS", 256)
     scan = open_scan(save(tmp_path / "a.png", grey(90, 70)))
     one, four = (colorize_picture(scan.picture, fake_model(), 8, threads=n) for n in (1, 4))
-    assert np.array_equal(one.pixels, four.pixels)
+    assert np.array_equal(pixels(one), pixels(four))
     assert (one.max_error, one.mean_error, one.chroma) == (
         four.max_error,
         four.mean_error,
@@ -121,7 +126,8 @@ def test_toned_monochrome_is_not_colour(tmp_path: Path) -> None:
     sepia = toned(lambda L: np.stack([0.002 * L * (100 - L), 0.1 * L * (1 - L / 150)], -1), 0.5)
     tint = open_scan(save(tmp_path / "sepia.png", sepia)).tint
     assert tint.chroma > 3
-    assert not tint.coloured
+    assert not tint.coloured(LIMIT)
+    assert tint.toned(LIMIT)
 
 
 def test_real_colour_is_colour() -> None:
@@ -130,8 +136,8 @@ def test_real_colour_is_colour() -> None:
     folder, _ = next(iter(_builtin_files()))
     for name in ("astronaut.png", "chelsea.png", "coffee.png", "rocket.jpg"):
         tint = open_scan(folder / name).tint
-        assert tint.coloured, (name, tint)
-        assert tint.deviation > 1.5 * COLOURED_DEVIATION
+        assert tint.coloured(LIMIT), (name, tint)
+        assert tint.deviation > 1.5 * LIMIT
 
 
 def test_a_damaged_scan_is_known_when_it_is_opened(tmp_path: Path) -> None:

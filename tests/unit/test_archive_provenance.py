@@ -12,21 +12,26 @@ import pytest
 from photochrom.archive import provenance
 from photochrom.archive.provenance import (
     CODE,
-    DIGITAL_SOURCE_TYPE,
     SIDECAR_FORMAT,
-    STATEMENT,
     Key,
     Settings,
-    XmpError,
     code_digest,
     finished,
     parse_settings,
     settings_digest,
+)
+from photochrom.archive.xmp import (
+    DIGITAL_SOURCE_TYPES,
+    SOURCE_TYPES,
+    STATEMENT,
+    XmpError,
     xmp_packet,
 )
 from photochrom.runtime import StageError, sha256_file, write_json
 
+DIGITAL_SOURCE_TYPE = DIGITAL_SOURCE_TYPES + SOURCE_TYPES[0]
 PACKAGE = Path(provenance.__file__).resolve().parents[1]
+ROOT = PACKAGE.parents[2]
 IPTC = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}DigitalSourceType"
 ORIGINAL = b"""<?xpacket begin="\xef\xbb\xbf" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -58,7 +63,10 @@ def test_the_originals_packet_is_kept_but_for_what_is_no_longer_true() -> None:
     text = xmp_packet("ab" * 32, ORIGINAL).decode()
     root = parsed(text.encode())
     assert "The mill" in text
-    assert STATEMENT not in text  # the archive's own description stays alone
+    # The archive's own description stays alone; what this is stands in its history.
+    (described,) = root.iter("{http://purl.org/dc/elements/1.1/}description")
+    assert "".join(described.itertext()).strip() == "The mill"
+    assert text.count(STATEMENT) == 1
     assert 'box="12"' in text
     assert "Orientation" not in text
     assert [element.text for element in root.iter(IPTC)] == [DIGITAL_SOURCE_TYPE]
@@ -66,9 +74,30 @@ def test_the_originals_packet_is_kept_but_for_what_is_no_longer_true() -> None:
     # Whatever was read before, equal input gives equal bytes.
     xmp_packet("cd" * 32)
     assert xmp_packet("ab" * 32, ORIGINAL).decode() == text
-    assert xmp_packet("ab" * 32, text.encode()) == xmp_packet(
-        "ab" * 32, xmp_packet("ab" * 32, text.encode())
+    # A derivative of a derivative has a longer history, and is else the same.
+    again = xmp_packet("ab" * 32, text.encode()).decode()
+    assert [again.count(words) for words in ("derived<", "The mill", "DigitalSourceType>")] == [
+        *(2, 1, 2)  # an element has two tags
+    ]
+
+
+def test_the_originals_identifiers_become_those_of_what_it_derives_from() -> None:
+    packet = ORIGINAL.replace(
+        b'my:box="12"',
+        b'xmlns:xmpMM="http://ns.adobe.com/xap/1.0/mm/" xmpMM:DocumentID="uuid:doc" '
+        b'xmpMM:InstanceID="uuid:instance"',
     )
+    text = xmp_packet("ab" * 32, packet).decode()
+    assert "documentID>uuid:doc<" in text
+    assert "uuid:instance" not in text
+    assert 'DocumentID="' not in text
+
+
+@pytest.mark.parametrize("kind", SOURCE_TYPES)
+def test_the_source_type_is_a_choice(kind: str) -> None:
+    assert f"digitalsourcetype/{kind}<" in xmp_packet("ab" * 32, None, kind).decode()
+    with pytest.raises(StageError, match="algorithmicallyEnhanced"):
+        parse_settings({"digital_source_type": "print"})
 
 
 @pytest.mark.parametrize(
@@ -146,12 +175,46 @@ def test_settings_are_checked() -> None:
     assert parse_settings({}) == Settings("same", True)
     assert parse_settings({"format": "png", "skip_coloured": False}) == Settings("png", False)
     assert settings_digest(Settings()) != settings_digest(Settings("png"))
+    assert settings_digest(parse_settings({"saturation": 1})) == settings_digest(Settings())
+    assert settings_digest(Settings(), {"hints": []}) != settings_digest(Settings())
     for given, words in (
         ({"fromat": "png"}, "did you mean format"),
         ({"format": "bmp"}, "same, png"),
         ({"skip_coloured": "yes"}, "true or false"),
+        ({"uncertainty": 1}, "true or false"),
+        ({"toned": "keep"}, "neutralise, skip"),
+        ({"saturation": -1}, "from 0 to 4"),
+        ({"saturation": True}, "from 0 to 4"),
+        ({"abstain": 1.5}, "from 0 to 1"),
+        ({"samples": 2.5}, "from 0 to 16"),
+        ({"coloured_deviation": None}, "from 0 to 100"),
         (None, "must name"),
         ([1], "must name"),
     ):
         with pytest.raises(StageError, match=words):
             parse_settings(given)
+
+
+def test_a_sidecar_follows_the_published_schema(tmp_path: Path) -> None:
+    from jsonschema import Draft202012Validator
+
+    from archive_room import make_scans, run, sidecar
+    from photochrom.archive.records import FORMATS
+
+    schema = json.loads((ROOT / "workflow/schemas/sidecar.schema.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    scans = make_scans(tmp_path / "scans")
+    for name in FORMATS:
+        rows = run(scans, tmp_path / name, settings=Settings(name))
+        for row in rows.values():
+            record = sidecar(tmp_path / name, row)
+            assert list(validator.iter_errors(record)) == []
+            assert set(record["settings"]) == set(asdict(Settings()))
+            loses = record["output"]["format"] == "jpeg"
+            assert record["encoding"]["lossless"] is not loses
+            assert (record["encoding"]["max_dL"] is not None) is loses
+    record["uncertainty"]["mean"] = 2
+    del record["key"]["code_sha256"]
+    record["surprise"] = 1
+    assert len(list(validator.iter_errors(record))) == 3

@@ -46,9 +46,9 @@ def test_copies_are_computed_once_and_named(
     calls = []
     real = colorize.colorize_picture
 
-    def counted(*rest: Any) -> Any:
+    def counted(*rest: Any, **options: Any) -> Any:
         calls.append(rest)
-        return real(*rest)
+        return real(*rest, **options)
 
     monkeypatch.setattr(colorize, "colorize_picture", counted)
     first = save(tmp_path / "scans" / "a.jpg", grey(20, 20))
@@ -86,11 +86,8 @@ def test_only_stale_work_is_redone(scans: Path, tmp_path: Path) -> None:
     save(scans / "new.png", grey(5, 5))
     run(scans, out)
     changed = {Path(name).name for name, value in times().items() if before.get(name) != value}
-    assert changed == {
-        *("a.colorized.jpg", "a.colorized.jpg.json", "c.colorized.png", "c.colorized.png.json"),
-        *("e.colorized.webp", "e.colorized.webp.json", "new.colorized.png"),
-        "new.colorized.png.json",
-    }
+    made = ("a.colorized.jpg", "c.colorized.png", "e.colorized.webp", "new.colorized.png")
+    assert changed == {f"{name}{end}" for name in made for end in ("", ".json", ".uncertainty.png")}
     before = times()
     run(scans, out, model=fake_model(digest="e" * 64))
     after = times()
@@ -162,7 +159,9 @@ def test_a_full_disk_is_said_and_leaves_nothing_half_written(
         run(tmp_path / "scans", out)
     assert caught.value.code == 5
     made = contents(out)
-    assert all(re.fullmatch(rf"\d\.colorized\{suffix}(\.json)?", name) for name in made)
+    assert all(
+        re.fullmatch(rf"\d\.colorized\{suffix}(\.json|\.uncertainty\.png)?", name) for name in made
+    )
     subprocess.run(["mount", "-o", "remount,size=8m", small_disk], check=True)
     before = {name: (out / name).stat().st_mtime_ns for name in made if name.endswith("json")}
     statuses = run(tmp_path / "scans", out)
@@ -184,7 +183,7 @@ def test_no_room_for_a_decoded_scan_is_not_called_damage(
             raise pyvips.Error("unable to call avg", words)
 
     save(tmp_path / "scans" / "large.tif", grey(9, 9))
-    monkeypatch.setattr("photochrom.archive.picture.open_image", lambda path: Large())
+    monkeypatch.setattr("photochrom.archive.scan.open_image", lambda path: Large())
     monkeypatch.setenv("TMPDIR", "/somewhere")
     with pytest.raises(StageError, match=r"no room in /somewhere .* large\.tif") as caught:
         run(tmp_path / "scans", tmp_path / "out")
@@ -198,7 +197,8 @@ def test_a_full_disk_is_told_from_a_picture_that_does_not_fit(tmp_path: Path) ->
     assert statuses["wide.png"].status == "failed"
     assert statuses["wide.png"].reason.startswith("cannot be written as JPEG")
     assert statuses["x.png"].status == "done"
-    assert set(contents(tmp_path / "out")) == {"x.colorized.jpg", "x.colorized.jpg.json"}
+    names = ("x.colorized.jpg", "x.colorized.jpg.json", "x.colorized.jpg.uncertainty.png")
+    assert sorted(contents(tmp_path / "out")) == list(names)
 
 
 @pytest.fixture(scope="module")

@@ -92,7 +92,8 @@ def test_a_compilation_that_works_is_used(monkeypatch: pytest.MonkeyPatch) -> No
     network = build(NETWORK)
     names = list(network.state_dict())
     before = torch.get_rng_state()
-    assert compile_network(network, torch.rand(2, 1, 8, 8, generator=torch.Generator()), Compute())
+    L = torch.rand(2, 1, 8, 8, generator=torch.Generator())
+    assert compile_network(network, [L], Compute())
     assert torch.equal(before, torch.get_rng_state())
     assert list(network.state_dict()) == names
     assert all(weight.grad is None for weight in network.parameters())

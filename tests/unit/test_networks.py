@@ -12,7 +12,7 @@ from photochrom.models import NETWORKS, build, load_model, save_model
 from photochrom.models.attention import SelfAttention
 from photochrom.models.base import Colorizer, Distribution, count
 from photochrom.models.patchgan import SeedPatchGAN
-from photochrom.models.photochrom import STRIDE, Photochrom, bilinear_mixture, mixed
+from photochrom.models.photochrom import Photochrom, bilinear_mixture, mixed
 from photochrom.models.unet import SeedUNet
 from preflight import NETWORKS_OF_BINS
 
@@ -195,6 +195,7 @@ def test_photochrom_starts_from_the_rebalanced_prior() -> None:
         ({"name": "encoder-unet", "encoder": LITE0, "width": 12}, "width 12"),
         ({"name": "encoder-unet", "encoder": "nothing", "width": 16}, "the encoder 'nothing'"),
         ({"name": "photochrom", **TINY["photochrom"], "width": 24}, "width 24"),
+        ({"name": "photochrom", **TINY["photochrom"], "stride": 16}, "stride 16"),
         ({"name": "unet", **TINY["unet"], "design": "round"}, "design 'round'"),
         ({"name": "unet", **TINY["unet"], "depth": 2}, "attention needs a depth of 3"),
     ],
@@ -230,12 +231,13 @@ def test_attention_is_the_weighted_sum_that_it_should_be() -> None:
     torch.testing.assert_close(attention(x), x + mean.expand_as(x), rtol=1e-5, atol=1e-6)
 
 
-def test_the_mixture_starts_as_bilinear_enlarging_and_invents_no_colour() -> None:
+@pytest.mark.parametrize("stride", [4, 8])
+def test_the_mixture_starts_as_bilinear_enlarging_and_invents_no_colour(stride: int) -> None:
     coarse = lightness(2, 2, 5, 7)
-    start = bilinear_mixture()[None, :, None, None].expand(2, -1, 5, 7)
-    wanted = F.interpolate(coarse, scale_factor=STRIDE, mode="bilinear", align_corners=False)
-    torch.testing.assert_close(mixed(coarse, start), wanted, rtol=0, atol=0.01)
-    anything = mixed(coarse, 10 * torch.randn(start.shape, generator=torch.Generator()))
+    start = bilinear_mixture(stride)[None, :, None, None].expand(2, -1, 5, 7)
+    wanted = F.interpolate(coarse, scale_factor=stride, mode="bilinear", align_corners=False)
+    torch.testing.assert_close(mixed(coarse, start, stride), wanted, rtol=0, atol=0.01)
+    anything = mixed(coarse, 10 * torch.randn(start.shape, generator=torch.Generator()), stride)
     assert anything.min() >= coarse.min() - 1e-6
     assert anything.max() <= coarse.max() + 1e-6
 

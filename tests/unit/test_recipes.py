@@ -30,6 +30,7 @@ phase:
   parts: null
   steps: null
   ema: null
+  encoder: trained
   on_nan: {rollbacks: 0, factor: 0.5}
   compute: {precision: fp32, memory_format: contiguous, compile: false, deterministic: true}
   losses: {l1: 100, gan: 1}
@@ -89,6 +90,8 @@ def test_its_digest_is_about_what_it_says(tmp_path: Path) -> None:
         ("phase.epochs", None, "epochs is None and steps is None; give exactly one"),
         ("phase.steps", 7, "epochs is 2 and steps is 7; give exactly one"),
         ("phase.ema", 1, "ema is 1, not between 0 and 1"),
+        ("phase.encoder", "thawed", "encoder is 'thawed', not trained or frozen or cached"),
+        ("phase.encoder", "cached", "encoder is cached, and augment: crop is 0.5"),
         ("phase.on_nan.factor", 2, "rollbacks is 0 and factor 2"),
         ("phase.compute.precision", "fp16", "precision is 'fp16', not fp32 or bf16"),
         ("phase.optimizer.shape", "square", "shape is 'square', not linear or cosine"),

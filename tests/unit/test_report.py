@@ -21,7 +21,7 @@ from photochrom.runtime import StageError, csv_text, write_bytes, write_json, wr
 from photochrom.tables import MOVES_COLUMNS
 
 SECTIONS = [
-    *("data", "training", "measures", "pictures", "photographs", "blind"),
+    *("data", "training", "measures", "slices", "confidence", "pictures", "photographs", "blind"),
     *("archive", "costs", "reproduce"),
 ]
 
@@ -138,7 +138,9 @@ def test_photographs_are_credited(page: Page) -> None:
 def test_the_run_can_be_repeated(page: Page, results: Results) -> None:
     assert "snakemake --cores 2 --configfile run_config.yaml" in page.text
     assert "experiments: - quick data: size: 112" in page.text
-    assert re.search(r"weights of quick\s+[0-9a-f]{64}", page.text)
+    assert (
+        "snakemake --cores 2 --configfile run_config.yaml results/metrics/quick.json" in page.text
+    )
 
 
 def test_hostile_names_are_shown_as_they_are_written(tmp_path: Path) -> None:
@@ -337,21 +339,21 @@ def test_each_source_says_what_failed_there_and_why() -> None:
 def test_brightness_is_drawn_on_the_scale_of_its_filter() -> None:
     plots = histograms([{"mean_L": "50"}], [{"mean_L": ""}], {"brightness": [50, 170]})
     assert len(plots) == 1
-    assert "1 kept, 0 dropped, limits 50 and 170" in plots[0]
+    assert "1 kept, 0 dropped, limits 50 and 170" in plots[0].svg
 
 
 def test_a_single_limit_and_none() -> None:
     kept = [{"chroma_std": "5", "colourfulness": "nan"}]
     plots = histograms(kept, [], {"chroma_std": 4, "colourfulness": None})
-    assert [plot.count("limits 4") for plot in plots] == [1]
+    assert [plot.svg.count("limits 4") for plot in plots] == [1]
 
 
 def test_sizes_are_drawn_where_they_differ_or_are_judged() -> None:
     same = [{"width": "64", "height": "64"}] * 2
     assert histograms(same, [], {}) == []
-    assert "limits 32" in histograms(same, [], {"min_size": 32})[0]
+    assert "limits 32" in histograms(same, [], {"min_size": 32})[0].svg
     differing = histograms(same, [{"width": "128", "height": "32"}], {"max_aspect": 2})
-    assert ["limits 2" in plot for plot in differing] == [False, True]
+    assert ["limits 2" in plot.svg for plot in differing] == [False, True]
 
 
 def test_the_audit_and_the_moves_are_told(results: Results, tmp_path: Path) -> None:
@@ -404,7 +406,7 @@ def test_steps_are_counted_over_all_phases(results: Results) -> None:
     (section,) = training_section(logs)
     assert [phase["steps"] for phase in section["phases"]] == [400, 240]
     assert section["notes"] == []
-    assert any("over 640 steps" in plot for plot in section["plots"])
+    assert any("over 640 steps" in plot.svg for plot in section["plots"])
 
 
 def test_a_row_is_read_with_its_tables(results: Results) -> None:

@@ -189,8 +189,8 @@ def test_balanced_auc_judges_first_and_the_others_may_disagree() -> None:
     for words in (
         "“vivid” beats plain grey by 10.00 points of balanced AuC (95% interval 10.00 to 10.00, "
         "p < 0.001)",
-        "Than grey it is also better by 1.00 ΔE00 (CIEDE2000)",
-        "and worse by 1.00 dB PSNR",
+        "Its gain over grey is also +1.00 ΔE00 (95% interval 1.00 to 1.00, p < 0.001, better) "
+        "and −1.00 dB PSNR (95% interval −1.00 to −1.00, p < 0.001, worse)",
         "It leads the next, “careful” (gain +4.00 points",
         "It trails the compared, “outside” (gain −5.00 points",
         "By colour difference (CIEDE2000) “careful” is the best.",

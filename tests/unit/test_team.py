@@ -45,6 +45,7 @@ phase:
   evaluate_every: 25
   discriminator: {name: patchgan-seed, width: 8, layers: 1, lr: 0.001, betas: [0.5, 0.999]}
   ema: 0.9
+  encoder: trained
   on_nan: {rollbacks: 1, factor: 0.5}
   compute: {precision: fp32, memory_format: contiguous, compile: false, deterministic: true}
 """

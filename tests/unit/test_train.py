@@ -31,6 +31,7 @@ batch: 4
 parts: null
 steps: null
 ema: null
+encoder: trained
 on_nan: {rollbacks: 0, factor: 0.5}
 compute: {precision: fp32, memory_format: contiguous, compile: false, deterministic: true}
 losses: {l1: 100, gan: 1}

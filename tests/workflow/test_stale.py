@@ -28,8 +28,9 @@ ABOVE = {
     "write_recipe": [],
     "train_phase": ["write_recipe", "index_shards", "normalize", "split"],
     "evaluate_row": ["filter", "split", "index_shards", "normalize", "train_phase"],
+    "calibrate": ["filter", "split", "train_phase"],
     "plan": [],
-    "colorize_shard": ["plan", "train_phase"],
+    "colorize_shard": ["plan", "train_phase", "calibrate"],
     "gather": ["plan", "colorize_shard"],
     "write_report": ["filter", "split", "audit", "evaluate_row", "train_phase", "gather"],
 }
@@ -59,7 +60,7 @@ def visible(rules: set[str]) -> set[str]:
     if "filter" in rules:
         rules = rules - {"normalize"}
     if "plan" in rules:
-        rules = rules - {"colorize_shard"}
+        rules = rules - {"colorize_shard", "calibrate"}  # which only colorizing asks for
     return rules
 
 
@@ -123,6 +124,7 @@ CONFIG_CASES = {
     "split key": ("data={split: {key: other}}", ["split"]),
     "format of the derivatives": ("colorize={format: tiff}", ["plan"]),
     "archive shard size": ("colorize={shard_size: 1}", ["plan"]),
+    "saturation": ("colorize={saturation: 0.5}", ["colorize_shard"]),
     "archive path": ("archive={scans: photos}", ["plan"]),
     "another archive": ("archive=photos", ["plan"]),
     "report title": ("report={title: Other}", ["write_report"]),
@@ -138,6 +140,13 @@ def test_a_changed_key_reruns_its_stage_and_those_below(finished: Workspace, cas
     assert set(finished.planned("--config", override)) == expected
 
 
+def test_known_colours_reach_the_shards(finished: Workspace) -> None:
+    table = b'file,x,y,colour,citation\ncamera.png,5,5,"9,9",a diary\n'
+    with changed(finished.path / "hints.csv", table):
+        planned = finished.planned("--config", "colorize={hints: hints.csv}")
+    assert set(planned) == below("colorize_shard")
+
+
 def test_the_second_phase_alone_is_retrained(finished: Workspace) -> None:
     recipe = finished.path / "mini.yaml"
     with changed(recipe, recipe.read_bytes().replace(b"lr: 0.0002", b"lr: 0.0003")):
@@ -146,6 +155,7 @@ def test_the_second_phase_alone_is_retrained(finished: Workspace) -> None:
         "write_recipe": 1,
         "train_phase": 1,
         "evaluate_row": 1,
+        "calibrate": 1,
         "colorize_shard": planned["colorize_shard"],
         "gather": 1,
         "write_report": 1,

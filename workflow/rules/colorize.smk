@@ -3,6 +3,8 @@
 REQUIRED INPUTS:
     config["archive"]                                   one or several folders
     config["colorize"]["weights"]                       the model
+    config["colorize"]["hints"]                         known colours, where there are any
+    config["colorize"]["review"]                        what was decided on the review page
 
 OUTPUTS:
     results/colorized/{archive}/status.csv              one row per file of the archive
@@ -45,6 +47,9 @@ rule colorize_shard:
         code=code("colorize"),
         plan="results/colorized/{archive}/plan/shard-{shard}.csv",
         model=lambda wildcards: WEIGHTS,
+        calibration=CALIBRATION,
+        hints=HINTS,
+        review=REVIEW,
     output:
         status="results/colorized/{archive}/status/shard-{shard}.csv",
     log:
@@ -54,14 +59,19 @@ rule colorize_shard:
     conda:
         ENVIRONMENT
     params:
-        settings=inline({"format": config["colorize"]["format"]}),
+        settings=inline({name: config["colorize"][name] for name in SETTINGS}),
         folder=subpath(output.status, ancestor=2),
+        tables=human_tables,
+        calibration=lambda wildcards, input: (
+            ["--calibration", input.calibration] if input.calibration else []
+        ),
     shell:
         r"""
         python {input.code[0]:q} \
             --plan {input.plan:q} \
             --model {input.model:q} \
             --settings {params.settings:q} \
+            {params.tables:q} {params.calibration:q} \
             --out {params.folder:q} \
             --status {output.status:q} \
             --threads {threads} \
@@ -76,6 +86,8 @@ rule gather:
         templates=templates("review"),
         plan="results/colorized/{archive}/plan",
         statuses=archive_statuses,
+        hints=HINTS,
+        review=REVIEW,
     output:
         status="results/colorized/{archive}/status.csv",
         review="results/colorized/{archive}/review.html",
@@ -86,6 +98,7 @@ rule gather:
         ENVIRONMENT
     params:
         folder=subpath(output.status, parent=True),
+        tables=human_tables,
     shell:
         r"""
         python {input.code[0]:q} \
@@ -93,6 +106,7 @@ rule gather:
             --plan {input.plan:q} \
             --status {input.statuses:q} \
             --root {params.folder:q} \
+            {params.tables:q} \
             --out {output.status:q} \
             --review {output.review:q} \
             --manifest {output.manifest:q} \

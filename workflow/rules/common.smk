@@ -28,6 +28,7 @@ from preflight import (
     read_schema,
     set_environment,
     stop,
+    table_of,
     weights_of,
 )
 from trees import tree_digest
@@ -70,12 +71,32 @@ try:
     check_data(config["data"], EXPERIMENTS)
     ARCHIVES = read_archives(config["archive"])
     WEIGHTS = weights_of(config["colorize"]["weights"], EXPERIMENTS)
+    HINTS = table_of(config["colorize"], "hints")
+    REVIEW = table_of(config["colorize"], "review")
 except ConfigError as error:
     stop(error)
 
 DATA = config["data"]
 MODELS = {name: model_of(name, experiment) for name, experiment in EXPERIMENTS.items()}
 ROWS = [*YARDSTICKS, *EXPERIMENTS]
+
+# What the uncertainty of that model is worth: measured here for an experiment's, and taken from
+# beside it for one that comes as a file.
+CALIBRATION = str(Path(WEIGHTS).with_name("calibration.json"))
+if WEIGHTS not in MODELS.values() and not Path(CALIBRATION).is_file():
+    CALIBRATION = []
+
+# The keys of colorize that shape a picture (archive/provenance.py).
+SETTINGS = (
+    "format",
+    "coloured_deviation",
+    "toned",
+    "saturation",
+    "abstain",
+    "samples",
+    "uncertainty",
+    "digital_source_type",
+)
 
 if workflow.is_main_process:
     check_writable(".", ".snakemake", "results")
@@ -177,6 +198,8 @@ MODULES = {
         "colour_bins.py",
         "curves.py",
         "device.py",
+        "features.py",
+        "guided.py",
         "inference.py",
         "loading.py",
         "losses.py",
@@ -209,10 +232,39 @@ MODULES = {
         "validation.py",
         "version.py",
     ],
+    "calibrate": [
+        "calibration.py",
+        "clahe.py",
+        "color.py",
+        "colour_bins.py",
+        "guided.py",
+        "images.py",
+        "inference.py",
+        "lab_arrays.py",
+        "metrics/__init__.py",
+        "metrics/colour.py",
+        "metrics/frechet.py",
+        "metrics/photographs.py",
+        "metrics/pixel.py",
+        "metrics/protocols.py",
+        "models/__init__.py",
+        "models/attention.py",
+        "models/base.py",
+        "models/encoder_unet.py",
+        "models/encoders.py",
+        "models/fusion.py",
+        "models/photochrom.py",
+        "models/unet.py",
+        "models/zhang16.py",
+        "runtime.py",
+        "tables.py",
+        "uncertainty.py",
+    ],
     "evaluate": [
         "clahe.py",
         "color.py",
         "colour_bins.py",
+        "guided.py",
         "images.py",
         "inference.py",
         "lab_arrays.py",
@@ -254,13 +306,25 @@ MODULES = {
     "colorize": [
         "archive/__init__.py",
         "archive/colorize.py",
+        "archive/decisions.py",
         "archive/encode.py",
+        "archive/hints.py",
+        "archive/integers.py",
+        "archive/job.py",
+        "archive/metadata.py",
         "archive/picture.py",
         "archive/provenance.py",
         "archive/records.py",
+        "archive/samples.py",
+        "archive/scan.py",
+        "archive/sidecar.py",
+        "archive/spreading.py",
+        "archive/xmp.py",
+        "calibration.py",
         "clahe.py",
         "color.py",
         "colour_bins.py",
+        "guided.py",
         "images.py",
         "inference.py",
         "lab_arrays.py",
@@ -270,29 +334,39 @@ MODULES = {
         "models/encoder_unet.py",
         "models/encoders.py",
         "models/fusion.py",
+        "models/levin.py",
         "models/photochrom.py",
         "models/unet.py",
         "models/zhang16.py",
         "runtime.py",
         "tables.py",
+        "uncertainty.py",
         "version.py",
     ],
     "gather": [
         "archive/__init__.py",
+        "archive/decisions.py",
         "archive/gather.py",
+        "archive/hints.py",
+        "archive/provenance.py",
         "archive/records.py",
         "archive/review.py",
+        "archive/xmp.py",
         "color.py",
         "images.py",
         "lab_arrays.py",
         "pages.py",
         "runtime.py",
         "tables.py",
+        "version.py",
     ],
     "report": [
         "archive/__init__.py",
+        "archive/decisions.py",
+        "archive/provenance.py",
         "archive/records.py",
         "archive/review.py",
+        "archive/xmp.py",
         "color.py",
         "filters.py",
         "images.py",
@@ -307,11 +381,14 @@ MODULES = {
         "report/comparison.py",
         "report/data.py",
         "report/explorer.py",
+        "report/figures.py",
         "report/inputs.py",
         "report/ledger.py",
         "report/pictures.py",
         "report/plots.py",
+        "report/provenance.py",
         "report/results.py",
+        "report/slices.py",
         "report/training.py",
         "runtime.py",
         "sources/__init__.py",
@@ -340,7 +417,7 @@ def code(stage):
 
 def templates(page):
     """The template files of a page, "report" or "review", and those that both share."""
-    names = sorted(path.name for path in Path(TEMPLATES).iterdir())
+    names = sorted(path.name for path in Path(TEMPLATES).iterdir() if path.is_file())
     other = {"report": "review", "review": "report"}[page]
     return [f"{TEMPLATES}/{name}" for name in names if not name.startswith(other)]
 
@@ -380,6 +457,12 @@ def archive_digest(wildcards):
     """The same for an archive."""
     path = ARCHIVES[wildcards.archive]
     return path if path == "builtin" else tree_digest(Path(path), CACHE)
+
+
+def human_tables(wildcards, input):
+    """The tables that a person wrote for colorize, as arguments."""
+    hints = ["--hints", input.hints] if input.hints else []
+    return [*hints, *(["--decisions", input.review] if input.review else [])]
 
 
 def shard_files(wildcards):

@@ -8,6 +8,7 @@ OUTPUTS:
     results/metrics/{row}.json                  figures with intervals, protocol and digests
     results/metrics/{row}.per_image.csv         the same per photograph
     results/metrics/{row}.pictures/             predictions for a fixed choice of photographs
+    results/models/{experiment}/{phase}/calibration.json    what its uncertainty is worth
 """
 
 
@@ -48,5 +49,31 @@ rule evaluate_row:
             --pictures {output.pictures:q} \
             --threads {threads} \
             --allow-rejects \
+            --log {log:q}
+        """
+
+
+rule calibrate:
+    input:
+        code=code("calibrate"),
+        catalog="results/data/catalog.csv",
+        split="results/data/split.csv",
+        model="results/models/{experiment}/{phase}/model.safetensors",
+    output:
+        "results/models/{experiment}/{phase}/calibration.json",
+    log:
+        "results/logs/calibrate/{experiment}-{phase}.log",
+    benchmark:
+        "results/benchmarks/calibrate/{experiment}-{phase}.tsv"
+    conda:
+        ENVIRONMENT
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --model {input.model:q} \
+            --catalog {input.catalog:q} \
+            --split {input.split:q} \
+            --out {output:q} \
+            --threads {threads} \
             --log {log:q}
         """

@@ -99,6 +99,16 @@ def weights_of(setting: str | None, experiments: dict[str, dict[str, Any]]) -> s
     )
 
 
+def table_of(colorize: dict[str, Any], key: str) -> list[str]:
+    """A table that a person wrote, as an input of rules: none, or one."""
+    path = colorize[key]
+    if path is None:
+        return []
+    if not Path(path).is_file():
+        raise ConfigError(f"colorize.{key}: {path} does not exist; check the path")
+    return [path]
+
+
 def check_data(data: dict[str, Any], experiments: dict[str, dict[str, Any]]) -> None:
     """What the schema cannot say of the data: order, sums, and what the experiments ask of it."""
     limits = data["filters"]["brightness"]

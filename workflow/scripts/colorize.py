@@ -30,7 +30,7 @@ from photochrom.runtime import (
 )
 
 if TYPE_CHECKING:
-    from photochrom.archive.colorize import Job
+    from photochrom.archive.job import Job
     from photochrom.archive.records import Status
 
 SCRIPTS = Path(__file__).resolve().parent
@@ -48,7 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--settings",
         default="{}",
-        help="YAML, by default {format: same, skip_coloured: true}; format: png, jpeg or tiff",
+        help="YAML, as the keys of colorize in config.yaml; such as {format: tiff, samples: 4}",
+    )
+    parser.add_argument("--samples", type=int, metavar="K", help="plausible colorings of each")
+    parser.add_argument("--hints", type=Path, help="CSV of known colours: see config.yaml")
+    parser.add_argument("--decisions", type=Path, help="the CSV that review.html saves")
+    parser.add_argument(
+        "--calibration", type=Path, help="by default calibration.json beside the model"
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     parser.add_argument("--threads", type=int, default=1)
@@ -89,6 +95,8 @@ def colorize_archive(args: argparse.Namespace) -> int:
         f"--out={out / 'status.csv'}",
         f"--manifest={out / 'manifest-sha256.txt'}",
         f"--review={out / 'review.html'}",
+        *([f"--hints={args.hints}"] if args.hints else []),
+        *([f"--decisions={args.decisions}"] if args.decisions else []),
         *(f"--status={table}" for table in tables),
     )
     return code or verdict(statuses, f"{args.archive} to {out}", args.allow_rejects)
@@ -103,19 +111,40 @@ def make_job(args: argparse.Namespace, out: Path) -> "Job":
     """What the command line asks of every shard; loads the model."""
     import torch
 
-    from photochrom.archive.colorize import Job
+    from photochrom.archive.decisions import read_decisions
+    from photochrom.archive.hints import read_hints
+    from photochrom.archive.job import Job
     from photochrom.archive.provenance import parse_settings
+    from photochrom.calibration import read
     from photochrom.images import decoder_threads
     from photochrom.models import load_model
 
     if args.threads < 1:
         raise StageError(f"--threads is {args.threads}; it must be 1 or more")
-    settings = parse_settings(parse_yaml(args.settings, "--settings"))
+    given = parse_yaml(args.settings, "--settings")
+    if args.samples is not None and isinstance(given, dict):
+        given = {**given, "samples": args.samples}
+    settings = parse_settings(given)
+    hints, faults = read_hints(args.hints) if args.hints else ([], [])
+    review, strange = read_decisions(args.decisions) if args.decisions else ({}, [])
+    for fault in faults + strange:
+        log.warning("%s", fault)
     existing_file(args.model, "train.py")
     torch.set_num_threads(args.threads)
     decoder_threads(args.threads)
     model = load_model(args.model, pick_device(args.device))
-    return Job(out=out, model=model, settings=settings, threads=args.threads)
+    beside = args.model.with_name("calibration.json")
+    calibration, reason = read(args.calibration or beside, model.digest)
+    return Job(
+        out=out,
+        model=model,
+        settings=settings,
+        threads=args.threads,
+        hints=hints,
+        calibration=calibration,
+        uncalibrated=reason,
+        review=review,
+    )
 
 
 def colorize_shard(shard: Path, table: Path, job: "Job") -> "list[Status]":

@@ -23,6 +23,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="status.csv")
     parser.add_argument("--manifest", type=Path, required=True)
     parser.add_argument("--review", type=Path, required=True, help="review.html")
+    parser.add_argument("--hints", type=Path, help="CSV of known colours, to find what none meets")
+    parser.add_argument("--decisions", type=Path, help="the CSV that review.html saves")
     args = parser.parse_args(argv)
     start_log("gather", args.log)
 
@@ -30,16 +32,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import pandas as pd
 
-    from photochrom.archive.gather import gather_statuses, manifest_text, tidy
+    from photochrom.archive.decisions import Decision, read_decisions, strangers
+    from photochrom.archive.gather import decided, gather_statuses, manifest_text, tidy
+    from photochrom.archive.hints import read_hints, unused
     from photochrom.archive.records import Planned, Status, read_rows, write_rows
     from photochrom.archive.review import write_review
 
     plan = read_rows(args.plan / "plan.csv", Planned, "plan.py")
     found = [row for path in args.status for row in read_rows(path, Status, "colorize.py")]
     statuses = gather_statuses(plan, found)
+    decisions: dict[str, Decision] = {}
+    if args.decisions:
+        decisions, _ = read_decisions(args.decisions)  # colorize.py has named its faults
+        for line in strangers(decisions.values(), (row.path for row in plan)):
+            log.warning("%s", line)
+        statuses = decided(statuses, decisions)
+    if args.hints:
+        for line in unused(read_hints(args.hints)[0], [row.path for row in plan]):
+            log.warning("%s: %s", args.hints, line)
     tidy(statuses, args.root)
     write_text(args.manifest, manifest_text(statuses, args.root))
-    write_review(args.archive, pd.DataFrame(list(map(asdict, statuses))), args.root, args.review)
+    rows = pd.DataFrame(list(map(asdict, statuses)))
+    write_review(args.archive, rows, args.root, args.review, decisions)
     write_rows(args.out, Status, statuses)
     counts = Counter(status.status for status in statuses)
     summary = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))

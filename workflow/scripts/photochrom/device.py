@@ -2,7 +2,7 @@
 
 import copy
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -40,18 +40,19 @@ def computed(function: Callable[..., Any], compute: Compute, *inputs: Tensor) ->
     return tuple(each.float() for each in answer)
 
 
-def compile_network(network: Colorizer, L: Tensor, compute: Compute) -> bool:
-    """Compile the network's passes in place, after a trial on the batch `L`; whether it worked.
+def compile_network(network: Colorizer, inputs: Sequence[Tensor], compute: Compute) -> bool:
+    """Compile the network's passes in place, after a trial on the `inputs`; whether it worked.
 
     The trial runs forward and backward on a copy, because torch.compile fails late, in the first
     step; where it fails the network stays as it is and one line says so. No random numbers are
     used up.
     """
     trial = copy.deepcopy(network).train()
+    device = inputs[0].device
     try:
-        with torch.random.fork_rng([L.device] if L.device.type == "cuda" else []):
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
             _compile(trial)
-            computed(trial, compute, L).sum().backward()
+            computed(trial, compute, *inputs).sum().backward()
     except torch.OutOfMemoryError:
         raise
     except Exception as error:

@@ -4,7 +4,7 @@ Evaluation and the archive both come through here, so that what is measured is w
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from photochrom.color import AB_SCALE, L_SCALE
+from photochrom.guided import along, lines
 from photochrom.models import Model
 from photochrom.models.base import Colorizer
 from photochrom.runtime import EXIT_MODEL, StageError
@@ -44,6 +45,9 @@ def resize(image: NDArray[np.floating[Any]], width: int, height: int) -> NDArray
 
     Bilinear, with the filter widened while shrinking (antialiased); pixel centres stay in place.
     """
+    if width == 1 and height > 1:
+        # torch 2.15 answers wrongly when one column is left and the rows change; not for one row.
+        return resize(image.swapaxes(0, 1), height, 1).swapaxes(0, 1)
     planes = torch.from_numpy(np.require(image, np.float32, ["C", "W"]))
     planes = planes.reshape(*image.shape[:2], -1).permute(2, 0, 1)[None]
     resized = F.interpolate(
@@ -58,32 +62,51 @@ def predict_ab(model: Model, L: NDArray[np.float32]) -> NDArray[np.float32]:
     Works at the resolution given: pads by reflection to the network's multiple, runs, crops.
     Raises StageError when the network gives back anything but finite numbers.
     """
+    return ask(model, L, lambda network, seen: network(seen)) * np.float32(AB_SCALE)
+
+
+def ask(
+    model: Model, L: NDArray[np.float32], question: Callable[[Any, torch.Tensor], torch.Tensor]
+) -> NDArray[np.float32]:
+    """What a network answers for a lightness (h, w) in L* units, as planes (h, w, C).
+
+    `question(network, seen)` is given the network and the lightness as it sees it, (1,1,H,W) in
+    [-1,1] and padded; it answers with (1,C,H,W). Raises StageError as `predict_ab`.
+    """
     height, width = L.shape
     top, bottom = _margins(height, model.multiple)
     left, right = _margins(width, model.multiple)
     # numpy's reflection, unlike torch's, may be longer than the image and allows a single row.
     seen = _see(model.network, L.astype(np.float32) / L_SCALE - 1)
     padded = np.pad(seen, ((top, bottom), (left, right)), mode="reflect")
-    ab = _run(model.network, torch.from_numpy(padded)[None, None])
-    ab = ab[0, :, top : top + height, left : left + width].permute(1, 2, 0).contiguous()
-    if not torch.isfinite(ab).all():
+    answer = _run(model.network, torch.from_numpy(padded)[None, None], question)
+    answer = answer[0, :, top : top + height, left : left + width].permute(1, 2, 0).contiguous()
+    if not torch.isfinite(answer).all():
         raise StageError(
             f"the model {model.digest[:12]} answers with numbers that are not finite; "
             "train it again or choose another",
             EXIT_MODEL,
         )
-    return (ab * AB_SCALE).numpy()
+    return answer.numpy()
 
 
 def colorize_lightness(model: Model, L: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """The model's ab (H, W, 2) in Lab units for a whole photograph's lightness (H, W), L* units.
 
-    The lightness is shrunk to `network_size`, the chroma enlarged to the photograph. The colours
-    may lie outside sRGB: see `color.reduce_chroma`.
+    The lightness is shrunk to `network_size`, the chroma enlarged to the photograph along its
+    edges (`guided`). The colours may lie outside sRGB: see `color.reduce_chroma`.
     """
     height, width = L.shape
-    small = network_size(width, height, model.size, model.multiple)
-    return resize(predict_ab(model, resize(L, *small)), width, height)
+    narrow = resize(L, *network_size(width, height, model.size, model.multiple))
+    return enlarge_ab(narrow, predict_ab(model, narrow), L)
+
+
+def enlarge_ab(
+    narrow: NDArray[np.float32], ab: NDArray[np.float32], L: NDArray[np.floating[Any]]
+) -> NDArray[np.float32]:
+    """Chroma `ab` (h, w, 2) found at the lightness `narrow` (h, w), for `L` (H, W): (H, W, 2)."""
+    height, width = L.shape
+    return along(resize(lines(narrow, ab), width, height), L)
 
 
 def _margins(length: int, multiple: int) -> tuple[int, int]:
@@ -99,12 +122,16 @@ def _see(network: Colorizer, L: NDArray[np.float32]) -> NDArray[np.float32]:
     return network.see(torch.from_numpy(L)[None, None])[0, 0].numpy()
 
 
-def _run(network: torch.nn.Module, L: torch.Tensor) -> torch.Tensor:
-    """One forward pass on the network's device; the answer on the CPU."""
+def _run(
+    network: torch.nn.Module,
+    L: torch.Tensor,
+    question: Callable[[Any, torch.Tensor], torch.Tensor],
+) -> torch.Tensor:
+    """The answer to one question, computed on the network's device; on the CPU."""
     parameter = next(network.parameters(), None)
     device = torch.device("cpu") if parameter is None else parameter.device
     with exact_arithmetic(device):
-        return network(L.to(device)).float().cpu()
+        return question(network, L.to(device)).float().cpu()
 
 
 @contextmanager

@@ -96,7 +96,8 @@ class Phase:
     `evaluate_every` the steps between two looks at the validation split. `discriminator` is
     there exactly when `losses` has an adversarial one. Its length is given in `epochs` or in
     `steps`, the other being None. `ema` is the decay of the average over the weights of all steps
-    that is validated and published, or None for the last weights.
+    that is validated and published, or None for the last weights. `encoder` says whether a
+    pretrained one is trained, frozen, or cached: frozen, and what it sees kept in a file.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Phase:
     discriminator: Discriminator | None
     steps: int | None = None
     ema: float | None = None
+    encoder: str = "trained"
     on_nan: OnNaN = OnNaN()
     compute: Compute = Compute()
 
@@ -133,6 +135,7 @@ class Recipe:
     input: Input = Input()
 
 
+ENCODERS = ("trained", "frozen", "cached")
 SHAPES = ("linear", "cosine")
 PRECISIONS = ("fp32", "bf16")
 MEMORY_FORMATS = ("contiguous", "channels_last")
@@ -173,6 +176,7 @@ def parse_recipe(value: Any) -> Recipe:
     _positive(phase, ["size", length, "batch", "evaluate_every"], "phase")
     if phase["ema"] is not None and not 0 < phase["ema"] < 1:
         raise ValueError(f"phase: ema is {phase['ema']}, not between 0 and 1")
+    _one_of(phase["encoder"], ENCODERS, "phase: encoder")
     _check_optimizer(optimizer)
     if on_nan.rollbacks < 0 or not 0 < on_nan.factor < 1:
         raise ValueError(
@@ -184,6 +188,11 @@ def parse_recipe(value: Any) -> Recipe:
     optimizer["betas"] = tuple(optimizer["betas"])
     if not 0 < augment["crop"] <= 1:
         raise ValueError(f"augment: crop is {augment['crop']}, not above 0 and at most 1")
+    if phase["encoder"] == "cached" and augment["crop"] != 1:
+        raise ValueError(
+            f"encoder is cached, and augment: crop is {augment['crop']}: what the encoder sees of "
+            "ever other squares cannot be kept; set crop to 1, or encoder to frozen"
+        )
     augment["chroma"] = tuple(augment["chroma"])
     if not 0 <= augment["chroma"][0] <= augment["chroma"][1]:
         raise ValueError(f"augment: chroma is {augment['chroma']}, not a range from 0 up")

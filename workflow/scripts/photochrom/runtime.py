@@ -209,7 +209,7 @@ _CANNOT_WRITE = {
 }
 
 
-def cannot_write(error: OSError, path: Path | None = None) -> StageError:
+def cannot_write(error: OSError, path: Path | str | None = None) -> StageError:
     """An OSError met while writing, in words: what, where, what to do."""
     where = path or error.filename or "the output"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -29,8 +29,9 @@ from photochrom.batches import random_key
 from photochrom.boards import add_pictures, add_record, open_board
 from photochrom.checkpoints import drop_after, load_state, save_state
 from photochrom.device import compile_network, computed, out_of_memory, peak_memory, prepare
+from photochrom.features import with_features
 from photochrom.loading import batch_source
-from photochrom.models.base import Colorizer, Distribution
+from photochrom.models.base import Colorizer, Distribution, Pretrained
 from photochrom.models.patchgan import PatchGAN, SeedPatchGAN
 from photochrom.perceptual import perceptual_loss
 from photochrom.recipes import Compute, Phase, Recipe
@@ -96,9 +97,15 @@ def train_phase(
     folder.mkdir(parents=True, exist_ok=True)
     with team.first_goes_first():
         restore(state, load_state(folder), device)
-    batch_at = batch_source(train, recipe, total, device, on_device, workers, team)
+    batch_at: Callable[[int], tuple[Tensor, ...]] = batch_source(
+        train, recipe, total, device, on_device, workers, team
+    )
+    if phase.encoder == "cached" and state.step < total:
+        assert isinstance(network, Pretrained)  # check_feasible has seen to it
+        batch_at = with_features(batch_at, network, train, recipe, device, folder, team)
     if phase.compute.compile and state.step < total:
-        compile_network(network, network.see(batch_at(state.step)[0]), phase.compute)
+        batch = batch_at(state.step)
+        compile_network(network, [network.see(batch[0]), *batch[2:]], phase.compute)
     judges = load_judges(len(val.ids), device) if team.rank == 0 else Judges()
     size = watched_size(network, val)
     if state.step:
@@ -258,6 +265,8 @@ def start(recipe: Recipe, network: Colorizer, device: torch.device, team: Team =
     torch.backends.cudnn.benchmark = not phase.compute.deterministic
     prepare(network, phase.compute, device)
     team.join(network)
+    if isinstance(network, Pretrained):
+        network.encoder.requires_grad_(phase.encoder == "trained")
     average = None if phase.ema is None else copy_of(network)
     wanted = phase.optimizer
     try:
@@ -319,6 +328,11 @@ def check_feasible(
         )
     if not val.ids:
         raise StageError(f"{where} the validation split is empty; raise data.split.val")
+    if phase.encoder != "trained" and not isinstance(state.network, Pretrained):
+        raise StageError(
+            f"{where} encoder is {phase.encoder}, but the network has no pretrained encoder, as "
+            "encoder-unet and photochrom have; leave that key out"
+        )
     if losses.REBALANCED in phase.losses and not isinstance(state.network, Distribution):
         raise StageError(
             f"{where} the loss {losses.REBALANCED} needs a network that chooses among colour bins, "
@@ -376,7 +390,7 @@ def set_rates(state: State, phase: Phase, step: int, total: int) -> None:
 
 
 def step_within_memory(
-    state: State, phase: Phase, batch_at: Callable[[int], tuple[Tensor, Tensor]]
+    state: State, phase: Phase, batch_at: Callable[[int], tuple[Tensor, ...]]
 ) -> Tensor:
     """`update` on the next batch; StageError says which batch would fit where memory ends."""
     try:
@@ -385,8 +399,8 @@ def step_within_memory(
         pass  # what the failed step held is free only after this clause
 
     def part(count: int) -> None:
-        L, ab = batch_at(state.step)
-        update(state, phase, L[:count], ab[:count])  # no checkpoint will see it
+        batch = (each[:count] for each in batch_at(state.step))
+        update(state, phase, *batch)  # no checkpoint will see it
 
     device = next(state.network.parameters()).device
     # The others of a team would not take part in trials.
@@ -394,18 +408,19 @@ def step_within_memory(
     raise out_of_memory(phase.name, phase.batch, phase.size, part if alone else None, device)
 
 
-def update(state: State, phase: Phase, L: Tensor, ab: Tensor) -> Tensor:
+def update(state: State, phase: Phase, L: Tensor, ab: Tensor, *seen: Tensor) -> Tensor:
     """One step on a batch; returns its unweighted losses on the device, as `loss_names` has them.
 
+    `seen` is what the network's encoder sees in L, where that is known already.
     The discriminator learns first and then judges the network, as in pix2pix.
     """
     state.network.train()
     logits: Tensor | None = None
+    given = state.network.see(L), *seen
     if isinstance(state.network, Distribution):
-        answer = computed(state.network.predict, phase.compute, state.network.see(L))
-        logits, predicted = answer
+        logits, predicted = computed(state.network.predict, phase.compute, *given)
     else:
-        predicted = computed(state.network, phase.compute, state.network.see(L))
+        predicted = computed(state.network, phase.compute, *given)
     told = [] if "l1" in phase.losses else [F.l1_loss(predicted.detach(), ab)]
     if state.adversary is not None:
         gan = adversarial_loss(phase)

@@ -6,35 +6,51 @@ the digests in it and is not done again.
 """
 
 import errno
+import os
 import shutil
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from photochrom.archive.encode import DEPTHS, ENCODERS, EncodeError, format_of, write_picture
-from photochrom.archive.picture import (
-    LIGHTNESS_LIMIT,
-    Colorized,
-    Scan,
-    colorize_picture,
-    open_scan,
+from photochrom.archive.decisions import REJECT, Decision
+from photochrom.archive.encode import (
+    DEPTHS,
+    EncodeError,
+    format_of,
+    probe_room,
+    write_picture,
 )
+from photochrom.archive.hints import Hint, cited, hints_for, within
+from photochrom.archive.job import Job
+from photochrom.archive.metadata import Copy, exiftool_version, lost_tags, tag_copier
+from photochrom.archive.picture import Colorized, colorize_picture
 from photochrom.archive.provenance import (
     Key,
     Settings,
-    XmpError,
     code_digest,
     finished,
     settings_digest,
-    sidecar_record,
-    xmp_packet,
 )
-from photochrom.archive.records import DONE, FAILED, SKIPPED, WARNING, Planned, Status
+from photochrom.archive.records import (
+    DONE,
+    FAILED,
+    SKIPPED,
+    WARNING,
+    Planned,
+    Status,
+    samples_path,
+    sidecar_path,
+    uncertainty_path,
+)
+from photochrom.archive.samples import contact_sheet, uncertainty_png
+from photochrom.archive.scan import Scan, open_scan
+from photochrom.archive.sidecar import sidecar_record, warnings_of
+from photochrom.archive.xmp import XmpError, xmp_packet
 from photochrom.images import ImageError, path_from_text
-from photochrom.models import Model
 from photochrom.runtime import (
     StageError,
     atomic_path,
@@ -42,8 +58,10 @@ from photochrom.runtime import (
     log,
     progress,
     sha256_file,
+    write_bytes,
     write_json,
 )
+from photochrom.uncertainty import check_samples
 
 # Suffixes by which a file says that it is a photograph: if it is none, that is a failure. Any
 # other file (a text, a catalogue) is passed over.
@@ -55,21 +73,8 @@ PHOTOGRAPH_SUFFIXES = frozenset(
     )
 )
 
-# Mean chroma (Lab units) below which nobody would see that a picture was colorized.
-HARDLY_ANY_COLOUR = 1.0
-
 # `images.open_image`'s words for what is no photograph, if its name does not claim to be one.
 NOT_PHOTOGRAPHS = ("not an image", "format not supported: PDF", "format not supported: SVG")
-
-
-@dataclass(frozen=True)
-class Job:
-    """What is the same for all files of a run."""
-
-    out: Path
-    model: Model
-    settings: Settings
-    threads: int
 
 
 class RefusedError(Exception):
@@ -90,41 +95,52 @@ def colorize_rows(rows: list[Planned], job: Job) -> list[Status]:
     for root in {row.source.removesuffix(row.path) for row in rows}:
         check_apart(path_from_text(root), job.out)
     check_format(rows, job.settings)
-    settings, code = settings_digest(job.settings), code_digest()
+    if job.settings.samples:
+        check_samples(job.model)
+    code = code_digest()
     first: dict[str, Planned] = {}
     for row in rows:
         first.setdefault(row.sha256, row)
-    made: dict[str, dict[str, Any]] = {}
+    made: dict[Key, dict[str, Any]] = {}
     before = 0
     statuses = []
-    for row in progress(rows, len(rows), "colorize"):
-        started = time.monotonic()
-        key = Key(row.sha256, job.model.digest, settings, code)
-        output = job.out / path_from_text(row.output)
-        same_as = "" if first[row.sha256] is row else first[row.sha256].path
-        try:
-            record = _finished(row, output, key)
-            if record:
-                before += 1
-            elif row.sha256 in made:
-                record = _copy(row, output, made[row.sha256], job)
-            else:
-                record = _make(row, output, key, job)
-            made.setdefault(row.sha256, record)
-            statuses.append(_status(row, record, same_as, time.monotonic() - started))
-        except RefusedError as refusal:
-            log.info("%s: %s (%s)", row.path, refusal.status, refusal.reason)
-            statuses.append(
-                Status(
-                    path=row.path,
-                    status=refusal.status,
-                    reason=refusal.reason,
-                    source=row.source,
-                    source_sha256=row.sha256,
-                    model_sha256=job.model.digest,
-                    seconds=f"{time.monotonic() - started:.3f}",
-                )
+    with tag_copier() as copy:
+        for row in progress(rows, len(rows), "colorize"):
+            started = time.monotonic()
+            hints = hints_for(job.hints, row.path)
+            decision = _decision(row, job)
+            here = (
+                job if decision is None else replace(job, settings=decision.settings(job.settings))
             )
+            key = Key(row.sha256, job.model.digest, _settings_digest(here, hints, copy), code)
+            output = job.out / path_from_text(row.output)
+            same_as = "" if first[row.sha256] is row else first[row.sha256].path
+            try:
+                if decision and decision.decision == REJECT:
+                    _drop(output, job.out)
+                    raise RefusedError(SKIPPED, decision.words())
+                record = _finished(row, output, key)
+                if record:
+                    before += 1
+                elif key in made:
+                    record = _copy(row, output, made[key], here)
+                else:
+                    record = _make(row, output, key, hints, here, copy)
+                made.setdefault(key, record)
+                statuses.append(_status(row, record, same_as, time.monotonic() - started))
+            except RefusedError as refusal:
+                log.info("%s: %s (%s)", row.path, refusal.status, refusal.reason)
+                statuses.append(
+                    Status(
+                        path=row.path,
+                        status=refusal.status,
+                        reason=refusal.reason,
+                        source=row.source,
+                        source_sha256=row.sha256,
+                        model_sha256=job.model.digest,
+                        seconds=f"{time.monotonic() - started:.3f}",
+                    )
+                )
     if before:
         log.info("%d already finished", before)
     return statuses
@@ -146,7 +162,8 @@ def check_apart(archive: Path, out: Path) -> None:
 def check_format(rows: list[Planned], settings: Settings) -> None:
     """StageError when the plan named the outputs for another format than the settings ask for."""
     for row in rows:
-        if settings.format not in ("same", format_of(path_from_text(row.output))):
+        named = format_of(path_from_text(row.output), settings.format)
+        if settings.format not in ("same", named):
             raise StageError(
                 f"the plan names {row.output}, the settings ask for format {settings.format}; "
                 "make the plan again with plan.py --format"
@@ -154,22 +171,57 @@ def check_format(rows: list[Planned], settings: Settings) -> None:
 
 
 def _finished(row: Planned, output: Path, key: Key) -> dict[str, Any] | None:
-    record = finished(output, _sidecar(output), key)
+    record = finished(output, sidecar_path(output), key)
     return record if record and record["original"]["path"] == row.path else None
 
 
-def _make(row: Planned, output: Path, key: Key, job: Job) -> dict[str, Any]:
+def _decision(row: Planned, job: Job) -> Decision | None:
+    """What a person decided about this file and its colours, if anything."""
+    decision = job.review.get(row.path)
+    applies = decision is not None and decision.applies(row.sha256, job.model.digest)
+    return decision if applies else None
+
+
+def _drop(output: Path, out: Path) -> None:
+    """Take a rejected derivative away, its sidecar first: what stands without one is unfinished."""
+
+    def drop() -> None:
+        for path in (sidecar_path(output), output, uncertainty_path(output), samples_path(output)):
+            path.unlink(missing_ok=True)
+
+    _write(output, out, drop)
+
+
+def _settings_digest(job: Job, hints: list[Hint], copy: Copy | None) -> str:
+    """The digest of everything but pixels and model that shapes one file's derivative."""
+    calibration = None if job.calibration is None else asdict(job.calibration)
+    extra = {"hints": cited(hints), "calibration": calibration, "exiftool": copy is not None}
+    return settings_digest(job.settings, extra)
+
+
+def _make(
+    row: Planned, output: Path, key: Key, hints: list[Hint], job: Job, copy: Copy | None
+) -> dict[str, Any]:
     """Colorize one file: the sidecar of the derivative written. Raises RefusedError."""
     source = path_from_text(row.source)
     state = _state(source)
+    name = format_of(output, job.settings.format)
     try:
         if sha256_file(source) != row.sha256:
             raise RefusedError(FAILED, "changed since the plan was made; run the plan again")
         scan = open_scan(source)
-        if job.settings.skip_coloured and scan.tint.coloured:
-            raise RefusedError(SKIPPED, f"already in colour (deviation {scan.tint.deviation:.1f})")
-        depth = min(scan.bits, DEPTHS[format_of(output)])
-        picture = colorize_picture(scan.picture, job.model, depth, job.threads)
+        notes = _judge_tint(scan, job.settings)
+        hints, outside = within(hints, scan.picture.width, scan.picture.height)
+        picture = colorize_picture(
+            scan.picture,
+            job.model,
+            min(scan.bits, DEPTHS[name]),
+            job.threads,
+            saturation=job.settings.saturation,
+            abstain=job.settings.abstain,
+            hints=hints,
+        )
+        sheet = _sheet(scan, picture, row.sha256, job)
     except ImageError as error:
         raise _refusal(source, error.reason) from error
     except OSError as error:
@@ -178,104 +230,111 @@ def _make(row: Planned, output: Path, key: Key, job: Job) -> dict[str, Any]:
         raise RefusedError(FAILED, f"too large for the memory: {row.bytes} bytes") from error
     if _state(source) != state:
         raise RefusedError(FAILED, "changed while it was read; run the plan again")
-    warnings = _warnings(scan, picture, depth, output)
-    packet, fault = _packet(row.sha256, scan)
-    _write(output, job.out, lambda: write_picture(output, picture.pixels, scan, packet))
-    record = _record(row, key, job, scan, picture, output, warnings + fault)
-    _write(output, job.out, lambda: write_json(_sidecar(output), record))
+    packet, fault = _packet(row.sha256, scan, job.settings.digital_source_type)
+    metadata: dict[str, Any] = {"exiftool": None, "not_carried": ["XMP"] if fault else []}
+    finish = partial(_carry, source=source, scan=scan, copy=copy, metadata=metadata)
+    _write(
+        output,
+        job.out,
+        lambda: write_picture(output, picture.picture, scan, packet, name, finish),
+    )
+    for path, content in _beside(output, picture, sheet, job):
+        _write(output, job.out, partial(write_bytes, path, content))
+    record = sidecar_record(
+        row=row,
+        key=key,
+        job=job,
+        scan=scan,
+        picture=picture,
+        output=output,
+        metadata=metadata,
+        hints=hints,
+        notes=notes,
+        warnings=warnings_of(scan, picture, name) + outside + fault,
+    )
+    _write(output, job.out, lambda: write_json(sidecar_path(output), record))
     return record
 
 
-def _record(
-    row: Planned,
-    key: Key,
-    job: Job,
-    scan: Scan,
-    picture: Colorized,
-    output: Path,
-    warnings: list[str],
-) -> dict[str, Any]:
-    """The sidecar of the derivative that lies at `output`."""
-    size = {"width": scan.picture.width, "height": scan.picture.height}
-    name = format_of(output)
-    depth = 8 * picture.pixels.itemsize
-    return sidecar_record(
-        key=key,
-        original={
-            "path": row.path,
-            "bytes": int(row.bytes),
-            **size,
-            "bits": scan.bits,
-            "loader": scan.loader,
-            "tint": {what: round(value, 3) for what, value in asdict(scan.tint).items()},
-        },
-        output={
-            "path": row.output,
-            "sha256": sha256_file(output),
-            **size,
-            "bits": depth,
-            "format": name,
-            "encoder": ENCODERS[name],
-            "profile": "sRGB",
-        },
-        lightness={
-            "max_dL": round(picture.max_error, 5),
-            "mean_dL": round(picture.mean_error, 5),
-            "limit": LIGHTNESS_LIMIT[depth],
-            "measured": "|dL*| of every pixel, scan against the integers before encoding",
-        },
-        chroma={
-            "mean": round(picture.chroma, 3),
-            "share_of_pixels_reduced": round(picture.reduced, 6),
-        },
-        model={
-            **{name: job.model.metadata.get(name) for name in ("experiment", "phase", "network")},
-            "network_size": list(picture.network_size),
-        },
-        settings=job.settings,
-        warnings=warnings,
-    )
+def _carry(
+    encoded: Path, *, source: Path, scan: Scan, copy: Copy | None, metadata: dict[str, Any]
+) -> None:
+    """Bring the original's tags into the encoded file; `metadata` gets what could not come."""
+    lost = lost_tags(source, scan.picture, encoded)
+    if lost and copy is not None:
+        complaint = copy(source, encoded)
+        if complaint:
+            descriptor = os.open(encoded, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                probe_room(descriptor)
+            finally:
+                os.close(descriptor)
+            metadata["complaint"] = complaint
+        metadata["exiftool"] = exiftool_version()
+        lost = lost_tags(source, scan.picture, encoded)
+    metadata["not_carried"] += lost
 
 
-def _warnings(scan: Scan, picture: Colorized, depth: int, output: Path) -> list[str]:
-    """What a person should know of a derivative that was made all the same."""
-    name = format_of(output).upper()
-    warnings = []
-    if not scan.profile_fits:
-        warnings.append("its colour profile cannot be used and was ignored")
-    if depth < scan.bits:
-        warnings.append(f"{scan.bits} bits became {depth}, more than which {name} does not hold")
-    if scan.alpha is not None and name == "JPEG":
-        warnings.append("its transparency was left out, which JPEG does not hold")
-    if picture.max_error > LIGHTNESS_LIMIT[depth]:
-        warnings.append(f"its lightness is off by up to {picture.max_error:.2f}")
-    if picture.chroma < HARDLY_ANY_COLOUR:
-        warnings.append(f"hardly any colour: mean chroma {picture.chroma:.1f}")
-    return warnings
+def _judge_tint(scan: Scan, settings: Settings) -> list[str]:
+    """What is to be said of the colour that a scan has; RefusedError where it is to be skipped."""
+    limit, tint = settings.coloured_deviation, scan.tint
+    if settings.skip_coloured and tint.coloured(limit):
+        raise RefusedError(SKIPPED, f"already in colour (deviation {tint.deviation:.1f})")
+    if not tint.toned(limit):
+        return []
+    if settings.toned == "skip":
+        raise RefusedError(SKIPPED, f"toned (mean chroma {tint.chroma:.1f})")
+    return [f"toned: its tint (mean chroma {tint.chroma:.1f}) was taken out"]
 
 
-def _packet(original_sha256: str, scan: Scan) -> tuple[bytes, list[str]]:
+def _sheet(scan: Scan, picture: Colorized, sha256: str, job: Job) -> bytes | None:
+    """The contact sheet of samples, where one is asked for."""
+    if not job.settings.samples:
+        return None
+    return contact_sheet(scan.picture, job.model, picture.seen, job.settings.samples, sha256)
+
+
+def _beside(
+    output: Path, picture: Colorized, sheet: bytes | None, job: Job
+) -> list[tuple[Path, bytes]]:
+    """The pictures that stand beside a derivative: (path, content)."""
+    made = []
+    if job.settings.uncertainty:
+        size = picture.picture.width, picture.picture.height
+        made.append((uncertainty_path(output), uncertainty_png(picture.uncertainty, *size)))
+    if sheet is not None:
+        made.append((samples_path(output), sheet))
+    return made
+
+
+def _packet(original_sha256: str, scan: Scan, kind: str) -> tuple[bytes, list[str]]:
     """The derivative's XMP, and a warning where the scan's own could not be carried over."""
     try:
-        return xmp_packet(original_sha256, scan.xmp), []
+        return xmp_packet(original_sha256, scan.xmp, kind), []
     except XmpError as error:
-        return xmp_packet(original_sha256), [f"{error} and was left out"]
+        return xmp_packet(original_sha256, None, kind), [f"{error} and was left out"]
 
 
 def _copy(row: Planned, output: Path, twin: dict[str, Any], job: Job) -> dict[str, Any]:
     """The derivative of a file whose twin, the same to the bit, has one already."""
 
-    def copy() -> None:
-        with atomic_path(output) as temporary:
-            shutil.copyfile(job.out / path_from_text(twin["output"]["path"]), temporary)
+    source = job.out / path_from_text(twin["output"]["path"])
 
-    _write(output, job.out, copy)
+    def copy(name: Callable[[Path], Path]) -> None:
+        with atomic_path(name(output)) as temporary:
+            shutil.copyfile(name(source), temporary)
+
+    names: list[Callable[[Path], Path]] = [lambda path: path]
+    names += [uncertainty_path] if job.settings.uncertainty else []
+    names += [samples_path] if job.settings.samples else []
+    for name in names:
+        _write(output, job.out, partial(copy, name))
     record = {
         **twin,
         "original": {**twin["original"], "path": row.path},
         "output": {**twin["output"], "path": row.output},
     }
-    _write(output, job.out, lambda: write_json(_sidecar(output), record))
+    _write(output, job.out, lambda: write_json(sidecar_path(output), record))
     return record
 
 
@@ -317,12 +376,9 @@ def _state(source: Path) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def _sidecar(output: Path) -> Path:
-    return output.with_name(output.name + ".json")
-
-
 def _status(row: Planned, record: dict[str, Any], same_as: str, seconds: float) -> Status:
-    reasons = list(record["warnings"])
+    reasons = [*record["warnings"], *record["notes"]]
+    confidence = record["uncertainty"]["confidence"]
     if same_as:
         reasons.append(f"same file as {same_as}")
     return Status(
@@ -337,5 +393,6 @@ def _status(row: Planned, record: dict[str, Any], same_as: str, seconds: float) 
         model_sha256=record["key"]["model_sha256"],
         max_dL=f"{record['lightness']['max_dL']:.5f}",
         mean_dL=f"{record['lightness']['mean_dL']:.5f}",
+        confidence="" if confidence is None else f"{confidence:.4f}",
         seconds=f"{seconds:.3f}",
     )

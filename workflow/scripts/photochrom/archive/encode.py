@@ -1,14 +1,14 @@
 """Write a derivative: pixels, resolution, profile, and the metadata that the scan brought."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyvips
 
-from photochrom.archive.picture import Integers, Scan
 from photochrom.archive.records import SUFFIXES
+from photochrom.archive.scan import Scan
 from photochrom.runtime import atomic_path
 
 # JPEG at high quality with chroma at full resolution; the others without loss. WebP too, because
@@ -18,8 +18,14 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "png": {"compression": 6},
     "tiff": {"compression": "deflate", "predictor": "horizontal"},
     "webp": {"lossless": True},
+    # Tiled, with each smaller size down to one tile: what IIIF image servers read from directly.
+    "pyramid": {
+        **{"compression": "deflate", "predictor": "horizontal", "tile": True},
+        **{"tile_width": 256, "tile_height": 256, "pyramid": True},
+    },
 }
-DEPTHS = {"jpeg": 8, "png": 16, "tiff": 16, "webp": 8}
+DEPTHS = {"jpeg": 8, "png": 16, "tiff": 16, "webp": 8, "pyramid": 16}
+LOSSY = ("jpeg",)
 
 # What the loaders of libvips attach and what stays true of a derivative. Left out are the profile
 # (the derivative is sRGB), the orientation (it is upright) and the thumbnail (it is grey).
@@ -37,47 +43,63 @@ class EncodeError(Exception):
     """A picture that its format cannot hold; the text says why in a few words."""
 
 
-def format_of(path: Path) -> str:
-    """The format that a derivative's suffix stands for: jpeg, png, tiff or webp."""
-    return next(name for name, suffixes in SUFFIXES.items() if path.suffix.lower() in suffixes)
+def format_of(path: Path, asked: str = "same") -> str:
+    """The format of a derivative: jpeg, png, tiff or webp by its suffix, or a pyramid if asked."""
+    name = next(name for name, suffixes in SUFFIXES.items() if path.suffix.lower() in suffixes)
+    return "pyramid" if (name, asked) == ("tiff", "pyramid") else name
 
 
-def write_picture(path: Path, pixels: Integers, scan: Scan, xmp: bytes) -> None:
-    """Write sRGB integers (H, W, 3) atomically in the format of the suffix of `path`.
+def write_picture(
+    path: Path,
+    integers: pyvips.Image,
+    scan: Scan,
+    xmp: bytes,
+    name: str,
+    finish: Callable[[Path], None],
+) -> None:
+    """Write sRGB integers of 8 or 16 bits atomically in the format `name`.
 
     The scan's alpha joins them where the format has it, its resolution and metadata are kept.
+    `finish` may change the encoded file, whose temporary path it gets, before it takes its place.
     Equal arguments give equal bytes. Raises OSError when the file system refuses, EncodeError when
     the format cannot hold the picture.
     """
-    name = format_of(path)
-    picture = pyvips.Image.new_from_array(pixels).copy(
-        interpretation="rgb16" if pixels.dtype == np.uint16 else "srgb",
-        xres=scan.picture.xres,
-        yres=scan.picture.yres,
-    )
+    picture = integers.copy(xres=scan.picture.xres, yres=scan.picture.yres)
     if scan.alpha is not None and name != "jpeg":
-        alpha = scan.alpha >> 8 if pixels.dtype == np.uint8 and scan.bits == 16 else scan.alpha
+        narrower = picture.format == "uchar" and scan.bits == 16
+        alpha = scan.alpha >> 8 if narrower else scan.alpha
         picture = picture.bandjoin(alpha.cast(picture.format))
     picture = _with_metadata(picture, scan.picture, xmp)
     options = dict(ENCODERS[name])
-    if name == "tiff":
-        options["bigtiff"] = pixels.nbytes // 3 * picture.bands > _TIFF_BYTES
+    saver = "tiff" if name == "pyramid" else name
+    if saver == "tiff":
+        sample = 2 if picture.format == "ushort" else 1
+        samples = picture.width * picture.height * picture.bands
+        # The smaller sizes of a pyramid add a third.
+        options["bigtiff"] = samples * sample * (4 / 3 if name == "pyramid" else 1) > _TIFF_BYTES
     with atomic_path(path) as temporary:
         # A descriptor, because libvips takes no name that is not UTF-8; read, because its TIFF
         # writer goes back to what it wrote.
         descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
         try:
             target = pyvips.Target.new_to_descriptor(descriptor)
-            getattr(picture, f"{name}save_target")(target, profile="srgb", **options)
+            getattr(picture, f"{saver}save_target")(target, profile="srgb", **options)
         except pyvips.Error as error:
             # libvips' own words on a full disk are obscure: the system tells the true reason.
-            os.lseek(descriptor, 0, os.SEEK_END)
-            os.write(descriptor, bytes(_PROBE_BYTES))
-            os.fsync(descriptor)
+            probe_room(descriptor)
             words = " ".join(str(error).split())
             raise EncodeError(f"cannot be written as {name.upper()}: {words}") from error
         finally:
             os.close(descriptor)
+        finish(temporary)
+
+
+def probe_room(descriptor: int) -> None:
+    """OSError where the file system has no room for more at the end of an open file."""
+    size = os.lseek(descriptor, 0, os.SEEK_END)
+    os.write(descriptor, bytes(_PROBE_BYTES))
+    os.fsync(descriptor)
+    os.ftruncate(descriptor, size)
 
 
 def _with_metadata(picture: pyvips.Image, scan: pyvips.Image, xmp: bytes) -> pyvips.Image:

@@ -2,8 +2,11 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from photochrom.archive.decisions import Decision
 from photochrom.archive.records import DONE, WARNING, Planned, Status
 from photochrom.images import path_from_text
 from photochrom.runtime import StageError, log, sha256_file
@@ -50,6 +53,17 @@ def gather_statuses(plan: list[Planned], statuses: list[Status]) -> list[Status]
             source_sha256=row.sha256,
         )
         for row in plan
+    ]
+
+
+def decided(statuses: list[Status], decisions: Mapping[str, Decision]) -> list[Status]:
+    """The statuses with what a person decided, where that is about the very same picture."""
+    return [
+        replace(status, review=decision.words())
+        if (decision := decisions.get(status.path))
+        and decision.applies(status.source_sha256, status.model_sha256)
+        else status
+        for status in statuses
     ]
 
 

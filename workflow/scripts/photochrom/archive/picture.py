@@ -1,238 +1,216 @@
-"""One photograph: its lightness, the model's chroma, and integers whose lightness is the scan's.
+"""One photograph from its lightness to finished integers, strip by strip.
 
-A photograph passes through in strips of rows. Beside the decoded scan and the finished integers
-only strips are held as floating point, so that memory stays bounded for the largest scans.
+Only strips are ever held as floating point, and the integers go to a temporary file from which the
+encoder reads them: memory stays bounded for the largest scans.
 """
 
-import errno
 import os
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyvips
-from numpy.typing import NDArray
 
-from photochrom.color import (
-    RGB_TO_XYZ,
-    lab_to_rgb,
-    luminance_to_lightness,
-    reduce_chroma,
-    rgb_to_lab,
-    rgb_to_linear,
-)
-from photochrom.images import ImageError, load_lightness, open_image, profile_fits
-from photochrom.inference import network_size, predict_ab, resize
+from photochrom.archive.hints import Hint
+from photochrom.archive.integers import Floats, to_integers
+from photochrom.archive.spreading import corrected, retouched
+from photochrom.guided import along, lines
+from photochrom.images import load_lightness
+from photochrom.inference import network_size, resize
 from photochrom.models import Model
-from photochrom.runtime import EXIT_OUTPUT, StageError
-
-Floats = NDArray[np.float32]
-Integers = NDArray[np.unsignedinteger[Any]]
-
-# What |dL*| between the scan and the integers written may be at most, by bits per sample. Half a
-# code value of 8 bits is a quarter of a unit of L*.
-LIGHTNESS_LIMIT = {8: 0.5, 16: 0.05}
-
-# A picture counts as coloured when its ab deviate by this (root mean square, Lab units) from the
-# best curve over L*: paper, toning and fading tint a monochrome picture by a curve. Of 1,500
-# colour photographs 99 in 100 lie above; nine sepia prints of 1865 to 1940 reach 1.9.
-COLOURED_DEVIATION = 2.5
-TINT_PIXELS = 256
+from photochrom.runtime import cannot_write
+from photochrom.uncertainty import judge
 
 STRIP_PIXELS = 1 << 18
 
-# The share of its chroma that a pixel loses at each try to bring its lightness within the limit.
-MENDING_STEP = 1 / 16
 
-
-@dataclass(frozen=True)
-class Tint:
-    """The colour a scan has already: mean chroma, and deviation from a curve over L*; Lab units."""
-
-    chroma: float
-    deviation: float
-
-    @property
-    def coloured(self) -> bool:
-        return self.deviation > COLOURED_DEVIATION
-
-
-@dataclass(frozen=True)
-class Scan:
-    """An original, opened and decoded: the picture without its alpha, and the alpha or None.
-
-    `bits` is 8 or 16 per sample; `xmp` its XMP packet or None; `profile_fits` is False where an
-    embedded profile cannot be used.
-    """
-
-    picture: pyvips.Image
-    alpha: pyvips.Image | None
-    bits: int
-    tint: Tint
-    profile_fits: bool
-    xmp: bytes | None
-    loader: str
+# Where colour is withheld for uncertainty, it fades out over this much of it.
+FADE = 0.1
+# A hint's level of lightness is measured on at most this many pixels a side.
+LEVEL_PIXELS = 64
 
 
 @dataclass(frozen=True)
 class Colorized:
-    """A colorized picture: sRGB integers (H, W, 3) and what was measured on every pixel.
+    """A colorized picture and what was measured on every pixel.
 
-    `max_error`, `mean_error`: |dL*| between the scan and the integers; `chroma`: mean chroma before
-    rounding, Lab units; `reduced`: share of pixels whose chroma sRGB could not show in full;
-    `network_size`: (width, height) at which the model saw the picture.
+    `picture`: sRGB integers of 8 or 16 bits, three bands, lying in a file without a name that goes
+    with it. `max_error`, `mean_error`: |dL*| between the scan and the integers; `chroma`: mean
+    chroma before rounding, Lab units; `reduced`: share of pixels whose chroma sRGB could not show
+    in full. `seen`: the lightness (h, w) that the network saw; `uncertainty` (h, w) in 0..1: how
+    unsure it was (`uncertainty.judge`).
     """
 
-    pixels: Integers
+    picture: pyvips.Image
     max_error: float
     mean_error: float
     chroma: float
     reduced: float
-    network_size: tuple[int, int]
+    seen: Floats
+    uncertainty: Floats
 
-
-def open_scan(path: Path) -> Scan:
-    """Open an original and decode it whole, so that a damaged one is known at once.
-
-    Raises ImageError; StageError when the disk that libvips decodes large scans to is full.
-    """
-    opened = open_image(path)
-    picture, alpha = opened, None
-    if opened.interpretation != "cmyk" and opened.bands in (2, 4):
-        picture = opened.extract_band(0, n=opened.bands - 1)
-        alpha = opened.extract_band(opened.bands - 1)
-    try:
-        opened.crop(0, 0, 1, 1).avg()  # any pixel: libvips then decodes them all, and keeps them
-        tint = measure_tint(picture)
-    except pyvips.Error as error:
-        if os.strerror(errno.ENOSPC) in str(error):
-            raise StageError(
-                f"no room in {os.environ.get('TMPDIR', '/tmp')} for the decoded {path.name}; free "
-                "some, or set TMPDIR to a larger folder",
-                EXIT_OUTPUT,
-            ) from error
-        raise ImageError("truncated or damaged") from error
-    return Scan(
-        picture=picture,
-        alpha=alpha,
-        bits=16 if opened.format == "ushort" else 8,
-        tint=tint,
-        profile_fits=profile_fits(picture),
-        xmp=opened.get("xmp-data") if opened.get_typeof("xmp-data") else None,
-        loader=opened.get("vips-loader"),
-    )
-
-
-def measure_tint(picture: pyvips.Image) -> Tint:
-    """How much colour a picture has beyond what toning gives a monochrome one.
-
-    Measured on a reduced copy. The curve is a parabola of a* and of b* over L*, fitted by least
-    squares.
-    """
-    if picture.bands < 3:
-        return Tint(0.0, 0.0)
-    small = picture.thumbnail_image(
-        TINT_PIXELS, height=TINT_PIXELS, size="down", no_rotate=True, output_profile="srgb"
-    )
-    rgb = small.colourspace("srgb").extract_band(0, n=3).cast("uchar").numpy()
-    lab = rgb_to_lab(rgb.reshape(-1, 3))
-    L, ab = lab[:, 0] / 100, lab[:, 1:]
-    powers = np.stack([np.ones_like(L), L, L * L], axis=1)
-    curve, *_ = np.linalg.lstsq(powers, ab, rcond=None)
-    deviation = np.sqrt(((ab - powers @ curve) ** 2).sum(axis=1).mean())
-    return Tint(float(np.hypot(ab[:, 0], ab[:, 1]).mean()), float(deviation))
+    @property
+    def bits(self) -> int:
+        return 16 if self.picture.format == "ushort" else 8
 
 
 def colorize_picture(
-    picture: pyvips.Image, model: Model, depth: int, threads: int = 1
+    picture: pyvips.Image,
+    model: Model,
+    depth: int,
+    threads: int = 1,
+    *,
+    saturation: float = 1.0,
+    abstain: float | None = None,
+    hints: Sequence[Hint] = (),
 ) -> Colorized:
     """Give a decoded picture without alpha the model's colours, at `depth` 8 or 16 bits a sample.
 
-    The network sees the whole picture at its own size; its chroma is enlarged as in
-    `inference.colorize_lightness`, reduced where sRGB cannot show it at the scan's lightness, and
-    joined to the lightness at full resolution. `threads` strips are worked on at once; the result
-    does not depend on it. Raises ImageError when the pixels cannot be decoded.
+    The network sees the whole picture at its own size. Its chroma is multiplied by `saturation`,
+    withheld where its uncertainty exceeds `abstain` (in full from FADE above it), drawn to the
+    hints, enlarged along the picture's edges as in `inference.colorize_lightness`, reduced where
+    sRGB cannot show it at the scan's lightness, and joined to the lightness at full resolution.
+    `hints` lie within the picture. `threads` strips are worked on at once; the result does not
+    depend on it. Raises ImageError when the pixels cannot be decoded, StageError when the
+    temporary folder is full.
     """
+    seen = seen_lightness(picture, model.size, model.multiple, threads)
+    ab, uncertainty = judge(model, seen)
+    ab = ab * np.float32(saturation)
+    if abstain is not None:
+        ab = ab * np.clip(1 - (uncertainty - abstain) / FADE, 0, 1)[..., None]
     width, height = picture.width, picture.height
-    strips = _strips(width, height)
-    seen = network_size(width, height, model.size, model.multiple)
-    pixels: Integers = np.empty((height, width, 3), np.uint16 if depth == 16 else np.uint8)
+    ab = corrected(seen, ab, hints, width, height).astype(np.float32)
+    levels = [_level(picture, hint) for hint in hints]
+    cell = height / len(seen)
+
+    def retouch(top: int, L: Floats, colour: Floats) -> Floats:
+        return retouched(top, L, colour, hints, levels, cell) if hints else colour
+
+    return _paint(picture, seen, ab, uncertainty, retouch, depth, threads)
+
+
+def seen_lightness(picture: pyvips.Image, size: int, multiple: int, threads: int = 1) -> Floats:
+    """The lightness (h, w) of a decoded picture without alpha, as small as a network sees it.
+
+    `size` and `multiple` are the network's (`inference.network_size`). `threads` strips are worked
+    on at once; the result does not depend on it. Raises ImageError when the pixels cannot be
+    decoded.
+    """
+    width, height = network_size(picture.width, picture.height, size, multiple)
 
     def narrowed(strip: tuple[int, int]) -> Floats:
-        return resize(_lightness(picture, *strip), seen[0], strip[1] - strip[0])
+        return resize(_lightness(picture, *strip), width, strip[1] - strip[0])
+
+    # Resizing is separable: the rows strip by strip, then the columns of what is left.
+    strips = _strips(picture.width, picture.height)
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        narrow = np.concatenate(list(pool.map(narrowed, strips)))
+    return resize(narrow, width, height)
+
+
+def lightness_loss(
+    before: pyvips.Image, after: pyvips.Image, threads: int = 1
+) -> tuple[float, float]:
+    """The largest and the mean |dL*| over the pixels of two pictures of the same width.
+
+    `after` may have more rows below, which are not looked at. Raises ImageError.
+    """
+
+    def compared(strip: tuple[int, int]) -> tuple[float, float]:
+        dL = np.abs(_lightness(before, *strip) - _lightness(after, *strip))
+        return float(dL.max()), _total(dL)
 
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        # Resizing is separable: the rows strip by strip, then the columns of what is left.
-        narrow = np.concatenate(list(pool.map(narrowed, strips)))
-        enlarged = _enlarger(predict_ab(model, resize(narrow, *seen)), width, height)
+        largest, sums = zip(*pool.map(compared, _strips(before.width, before.height)), strict=True)
+    return max(largest), sum(sums) / (before.width * before.height)
+
+
+def _paint(
+    picture: pyvips.Image,
+    seen: Floats,
+    ab: Floats,
+    uncertainty: Floats,
+    retouch: Callable[[int, Floats, Floats], Floats],
+    depth: int,
+    threads: int,
+) -> Colorized:
+    """Join the chroma found at lightness `seen` to the picture's full lightness.
+
+    `retouch` may change the chroma of a strip: called with its first row, its lightness (H, W) and
+    its chroma (H, W, 2).
+    """
+    width, height = picture.width, picture.height
+    enlarged = _enlarger(lines(seen, ab), width, height)
+    row_bytes = width * 3 * depth // 8
+    with tempfile.TemporaryFile(prefix="photochrom-", suffix=".raw") as file:
 
         def finish(strip: tuple[int, int]) -> tuple[float, float, float, float]:
-            L, ab = _lightness(picture, *strip), enlarged(*strip)
-            pixels[slice(*strip)], kept, dL = to_integers(L, ab, depth)
+            L = _lightness(picture, *strip)
+            colour = retouch(strip[0], L, along(enlarged(*strip), L))
+            integers, kept, dL = to_integers(L, colour, depth)
+            _write_at(file.fileno(), np.ascontiguousarray(integers).data, strip[0] * row_bytes)
             chroma = np.hypot(kept[..., 0], kept[..., 1])
-            reduced = int(np.count_nonzero(chroma < np.hypot(ab[..., 0], ab[..., 1])))
+            wanted = np.hypot(colour[..., 0], colour[..., 1])
+            reduced = int(np.count_nonzero(chroma < wanted))
             return float(dL.max()), _total(dL), _total(chroma), reduced
 
-        measures = list(pool.map(finish, strips))
+        with ThreadPoolExecutor(max_workers=threads) as pool:
+            measures = list(pool.map(finish, _strips(width, height)))
+        # libvips opens the file anew and keeps it, though it has no name.
+        done = pyvips.Image.rawload(
+            f"/dev/fd/{file.fileno()}",
+            width,
+            height,
+            3,
+            format="ushort" if depth == 16 else "uchar",
+            interpretation="rgb16" if depth == 16 else "srgb",
+        )
     largest, dL, chroma, reduced = zip(*measures, strict=True)
     count = width * height
     return Colorized(
-        pixels=pixels,
+        picture=done,
         max_error=max(largest),
         mean_error=sum(dL) / count,
         chroma=sum(chroma) / count,
         reduced=sum(reduced) / count,
-        network_size=seen,
+        seen=seen,
+        uncertainty=uncertainty,
     )
+
+
+def _level(picture: pyvips.Image, hint: Hint) -> float:
+    """The mean lightness in the middle of a hint's box."""
+    width, height = (
+        min(LEVEL_PIXELS, last - first + 1)
+        for first, last in ((hint.left, hint.right), (hint.top, hint.bottom))
+    )
+    left, top = (
+        (hint.left + hint.right + 1 - width) // 2,
+        (hint.top + hint.bottom + 1 - height) // 2,
+    )
+    return float(load_lightness(picture.crop(left, top, width, height)).mean())
+
+
+def _lightness(picture: pyvips.Image, top: int, bottom: int) -> Floats:
+    """The lightness (H, W) of the rows `top` to `bottom` of a picture, L* units."""
+    return load_lightness(picture.crop(0, top, picture.width, bottom - top))
+
+
+def _write_at(descriptor: int, data: memoryview, offset: int) -> None:
+    data = data.cast("B")
+    try:
+        while data:
+            written = os.pwrite(descriptor, data, offset)
+            data, offset = data[written:], offset + written
+    except OSError as error:
+        raise cannot_write(error, f"the temporary folder {tempfile.gettempdir()}") from error
 
 
 def _total(values: Floats) -> float:
     return float(values.sum(dtype=np.float64))
-
-
-def to_integers(L: Floats, ab: Floats, depth: int) -> tuple[Integers, Floats, Floats]:
-    """sRGB integers (..., 3) of `depth` bits that keep the lightness L (...), 0..100.
-
-    Chroma ab (..., 2) is reduced to what sRGB can show. Where the lightness of the integers still
-    misses LIGHTNESS_LIMIT, more is taken away, at the same hue, until it does not: grey always
-    meets it. Returns the integers, the ab kept and |dL*| (...), measured on the integers.
-    """
-    kept = reduce_chroma(L, ab)
-    integers, dL = _quantize(L, kept, depth)
-    wrong = np.nonzero(dL > LIGHTNESS_LIMIT[depth])
-    if wrong[0].size:
-        kept = kept.copy()
-        lightness, colour = L[wrong], kept[wrong]
-        share = np.ones_like(lightness)
-        while (missed := dL[wrong] > LIGHTNESS_LIMIT[depth]).any() and share.min() > 0:
-            share[missed] -= MENDING_STEP
-            kept[wrong] = colour * share[:, None]
-            integers[wrong], dL[wrong] = _quantize(lightness, kept[wrong], depth)
-    return integers, kept, dL
-
-
-def _quantize(L: Floats, ab: Floats, depth: int) -> tuple[Integers, Floats]:
-    """The nearest sRGB integers, and how far their lightness is from L."""
-    rgb = lab_to_rgb(np.concatenate([L[..., None], ab], axis=-1))
-    top = 2**depth - 1
-    integers = np.rint(rgb * top).astype(np.uint16 if depth == 16 else np.uint8)
-    light = _LINEAR_LIGHT[depth]
-    luminance = sum(light[integers[..., band]] * _LUMINANCE[band] for band in range(3))
-    return integers, np.abs(luminance_to_lightness(luminance) - L)
-
-
-_LUMINANCE = RGB_TO_XYZ[1].astype(np.float32)
-_LINEAR_LIGHT = {
-    depth: rgb_to_linear(np.arange(2**depth) / (2**depth - 1)).astype(np.float32)
-    for depth in LIGHTNESS_LIMIT
-}
-
-
-def _lightness(picture: pyvips.Image, top: int, bottom: int) -> Floats:
-    return load_lightness(picture.crop(0, top, picture.width, bottom - top))
 
 
 def _strips(width: int, height: int) -> list[tuple[int, int]]:
@@ -244,19 +222,18 @@ def _strips(width: int, height: int) -> list[tuple[int, int]]:
     return [(top, min(top + rows, height)) for top in range(0, height, rows)]
 
 
-def _enlarger(ab: Floats, width: int, height: int) -> Callable[[int, int], Floats]:
-    """`resize(ab, width, height)`, handed out as rows top..bottom so that it is never whole."""
-    if ab.shape[0] >= height:
-        whole = resize(ab, width, height)
-        return lambda top, bottom: whole[top:bottom]
-    wide = resize(ab, width, ab.shape[0])
+def _enlarger(planes: Floats, width: int, height: int) -> Callable[[int, int], Floats]:
+    """`resize(planes, width, height)`, handed out as rows top..bottom: it is never whole."""
+    if len(planes) >= height:
+        narrow = resize(planes, planes.shape[1], height)
+        return lambda top, bottom: resize(narrow[top:bottom], width, bottom - top)
 
     def rows(top: int, bottom: int) -> Floats:
-        centre = (np.arange(top, bottom) + 0.5) * (len(wide) / height) - 0.5
-        centre = np.clip(centre, 0, len(wide) - 1)
+        centre = (np.arange(top, bottom) + 0.5) * (len(planes) / height) - 0.5
+        centre = np.clip(centre, 0, len(planes) - 1)
         above = centre.astype(np.intp)
-        below = np.minimum(above + 1, len(wide) - 1)
+        below = np.minimum(above + 1, len(planes) - 1)
         part = (centre - above).astype(np.float32)[:, None, None]
-        return wide[above] * (1 - part) + wide[below] * part
+        return resize(planes[above] * (1 - part) + planes[below] * part, width, bottom - top)
 
     return rows

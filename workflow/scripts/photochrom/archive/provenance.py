@@ -1,44 +1,45 @@
-"""What a derivative says of itself: the XMP inside it, the JSON sidecar beside it.
+"""What decides how a derivative looks, and the sidecar beside it, which names all of that.
 
-The sidecar also tells whether a derivative is finished: it names the digests of everything that
-went in, and of the picture that came out.
+The sidecar also tells whether a derivative is finished: it holds the digests of everything that
+went in, and of the picture that came out. Its schema is workflow/schemas/sidecar.schema.json.
 """
 
 import difflib
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
-from importlib.metadata import version
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from photochrom.archive.records import FORMATS
+from photochrom.archive.xmp import SOURCE_TYPES
 from photochrom.runtime import StageError, sha256_file, sha256_text
-from photochrom.version import __version__
 
 # Of the sidecar: a number that grows when its meaning changes.
-SIDECAR_FORMAT = 1
-
-# IPTC's word for a photograph that a trained model has added to (cv.iptc.org).
-DIGITAL_SOURCE_TYPE = (
-    "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-)
-STATEMENT = (
-    "Colorized derivative. The colours are estimates of a trained model, not a record of the "
-    "scene; the lightness is that of the original."
-)
+SIDECAR_FORMAT = 3
 
 # What decides how a derivative looks, besides the libraries: a change here makes all of them
 # stale. Relative to the package photochrom; a test holds it against the imports.
 CODE = (
     "archive/colorize.py",
+    "archive/decisions.py",
     "archive/encode.py",
+    "archive/hints.py",
+    "archive/integers.py",
+    "archive/job.py",
+    "archive/metadata.py",
     "archive/picture.py",
     "archive/provenance.py",
+    "archive/samples.py",
+    "archive/scan.py",
+    "archive/sidecar.py",
+    "archive/spreading.py",
+    "archive/xmp.py",
+    "calibration.py",
     "clahe.py",
     "color.py",
     "colour_bins.py",
+    "guided.py",
     "images.py",
     "inference.py",
     "lab_arrays.py",
@@ -48,55 +49,21 @@ CODE = (
     "models/encoder_unet.py",
     "models/encoders.py",
     "models/fusion.py",
+    "models/levin.py",
     "models/photochrom.py",
     "models/unet.py",
     "models/zhang16.py",
+    "uncertainty.py",
 )
 
-# A JPEG segment holds 64 KiB; an original's XMP above this is not carried over.
-MAX_XMP_BYTES = 60_000
-
-_NAMESPACES = {
-    "x": "adobe:ns:meta/",
-    "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#",
-    "dc": "http://purl.org/dc/elements/1.1/",
-    "xmp": "http://ns.adobe.com/xap/1.0/",
-    "xmpMM": "http://ns.adobe.com/xap/1.0/mm/",
-    "stRef": "http://ns.adobe.com/xap/1.0/sType/ResourceRef#",
-    "Iptc4xmpExt": "http://iptc.org/std/Iptc4xmpExt/2008-02-29/",
-    "tiff": "http://ns.adobe.com/tiff/1.0/",
-    "exif": "http://ns.adobe.com/exif/1.0/",
-    "photoshop": "http://ns.adobe.com/photoshop/1.0/",
-    # Not ours, but often met: some readers know these by their customary prefix only.
-    "aux": "http://ns.adobe.com/exif/1.0/aux/",
-    "crs": "http://ns.adobe.com/camera-raw-settings/1.0/",
-    "exifEX": "http://cipa.jp/exif/1.0/",
-    "Iptc4xmpCore": "http://iptc.org/std/Iptc4xmpCore/1.0/xmlns/",
-    "lr": "http://ns.adobe.com/lightroom/1.0/",
-    "plus": "http://ns.useplus.org/ldf/xmp/1.0/",
-    "stEvt": "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#",
-    "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
-}
-# Properties that describe the original's pixels or its making, and would be false here.
-_NOT_KEPT = (
-    "tiff:Orientation",
-    "tiff:BitsPerSample",
-    "tiff:SamplesPerPixel",
-    "tiff:PhotometricInterpretation",
-    "tiff:ImageWidth",
-    "tiff:ImageLength",
-    "exif:ColorSpace",
-    "exif:PixelXDimension",
-    "exif:PixelYDimension",
-    "photoshop:ColorMode",
-    "photoshop:ICCProfile",
-    "xmpMM:DerivedFrom",
-    "Iptc4xmpExt:DigitalSourceType",
+# What toned prints may get, and the least and greatest of the settings that are numbers.
+TONED = ("neutralise", "skip")
+RANGES = (
+    ("coloured_deviation", 0, 100),
+    ("saturation", 0, 4),
+    ("abstain", 0, 1),
+    ("samples", 0, 16),
 )
-
-
-class XmpError(Exception):
-    """An original's XMP that cannot be carried over; the text says why in a few words."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +72,20 @@ class Settings:
 
     format: str = "same"
     skip_coloured: bool = True
+    # Lab units of deviation from any single toning above which a picture is coloured already.
+    coloured_deviation: float = 2.5
+    # What becomes of toned prints: neutralise or skip.
+    toned: str = "neutralise"
+    # The factor on the model's chroma.
+    saturation: float = 1.0
+    # The uncertainty above which colour is withheld; None for never.
+    abstain: float | None = None
+    # Plausible colorings on the contact sheet; 0 for no sheet.
+    samples: int = 0
+    # Whether a map of the uncertainty is written beside each derivative.
+    uncertainty: bool = True
+    # Of SOURCE_TYPES.
+    digital_source_type: str = SOURCE_TYPES[0]
 
 
 @dataclass(frozen=True)
@@ -130,14 +111,39 @@ def parse_settings(given: Any) -> Settings:
     settings = Settings(**given)
     if settings.format not in FORMATS:
         raise StageError(f"format is {settings.format}; it may be {', '.join(FORMATS)}")
-    if not isinstance(settings.skip_coloured, bool):
-        raise StageError(f"skip_coloured is {settings.skip_coloured}; it may be true or false")
-    return settings
+    for name in ("skip_coloured", "uncertainty"):
+        if not isinstance(getattr(settings, name), bool):
+            raise StageError(f"{name} is {getattr(settings, name)}; it may be true or false")
+    if settings.toned not in TONED:
+        raise StageError(f"toned is {settings.toned}; it may be {', '.join(TONED)}")
+    if settings.digital_source_type not in SOURCE_TYPES:
+        raise StageError(
+            f"digital_source_type is {settings.digital_source_type}; "
+            f"it may be {', '.join(SOURCE_TYPES)}"
+        )
+    for name, least, most in RANGES:
+        value = getattr(settings, name)
+        if name == "abstain" and value is None:
+            continue
+        number = isinstance(value, int if name == "samples" else int | float)
+        if isinstance(value, bool) or not number or not least <= value <= most:
+            raise StageError(f"{name} is {value}; it may be a number from {least:g} to {most:g}")
+    # 1 and 1.0 are one setting, and must have one digest.
+    return replace(
+        settings,
+        coloured_deviation=float(settings.coloured_deviation),
+        saturation=float(settings.saturation),
+        abstain=None if settings.abstain is None else float(settings.abstain),
+    )
 
 
-def settings_digest(settings: Settings) -> str:
-    """Hex SHA-256 over the settings, in an order of their own."""
-    return sha256_text(json.dumps(asdict(settings), sort_keys=True))
+def settings_digest(settings: Settings, extra: Any = None) -> str:
+    """Hex SHA-256 over the settings, in an order of their own, and what else shapes a picture.
+
+    `extra` is JSON, such as the hints for one file; None adds nothing.
+    """
+    given = asdict(settings) if extra is None else {**asdict(settings), "extra": extra}
+    return sha256_text(json.dumps(given, sort_keys=True))
 
 
 def code_digest() -> str:
@@ -159,115 +165,3 @@ def finished(output: Path, sidecar: Path, key: Key) -> dict[str, Any] | None:
         return record if record["output"]["sha256"] == sha256_file(output) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def sidecar_record(
-    *,
-    key: Key,
-    original: dict[str, Any],
-    output: dict[str, Any],
-    lightness: dict[str, Any],
-    chroma: dict[str, Any],
-    model: dict[str, Any],
-    settings: Settings,
-    warnings: list[str],
-) -> dict[str, Any]:
-    """A sidecar's content. It holds no times and no absolute paths, so that equal runs are equal.
-
-    `original` and `output` describe the two files, `lightness` and `chroma` what was measured,
-    `model` what the model says of itself.
-    """
-    return {
-        "format": SIDECAR_FORMAT,
-        "statement": STATEMENT,
-        "digital_source_type": DIGITAL_SOURCE_TYPE,
-        "key": asdict(key),
-        "original": original,
-        "output": output,
-        "lightness": lightness,
-        "chroma": chroma,
-        "model": model,
-        "settings": asdict(settings),
-        "software": {
-            "photochrom": __version__,
-            **{name: version(name) for name in ("pyvips", "pyvips-binary", "numpy", "torch")},
-        },
-        "warnings": warnings,
-    }
-
-
-def xmp_packet(original_sha256: str, existing: bytes | None = None) -> bytes:
-    """The XMP of a derivative: the original's, with what it is now.
-
-    Set are the IPTC digital source type and what it derives from; a description and the creator
-    tool only where the original has none; properties of the original's pixels are left out.
-    Raises XmpError when `existing` cannot be carried over.
-    """
-    for prefix, uri in _NAMESPACES.items():
-        ElementTree.register_namespace(prefix, uri)
-    root = ElementTree.Element(_name("rdf:RDF")) if existing is None else _parse(existing)
-    descriptions = root.findall(_name("rdf:Description"))
-    for description in descriptions:
-        for name in map(_name, _NOT_KEPT):
-            description.attrib.pop(name, None)
-            for element in description.findall(name):
-                description.remove(element)
-        if not len(description) and set(description.attrib) <= {_name("rdf:about")}:
-            root.remove(description)
-    ours = ElementTree.SubElement(root, _name("rdf:Description"), {_name("rdf:about"): ""})
-    if descriptions:  # all descriptions of a packet are about the same resource
-        ours.set(_name("rdf:about"), descriptions[0].get(_name("rdf:about"), ""))
-    ElementTree.SubElement(ours, _name("Iptc4xmpExt:DigitalSourceType")).text = DIGITAL_SOURCE_TYPE
-    derived = ElementTree.SubElement(
-        ours, _name("xmpMM:DerivedFrom"), {_name("rdf:parseType"): "Resource"}
-    )
-    ElementTree.SubElement(derived, _name("stRef:instanceID")).text = f"sha256:{original_sha256}"
-    if not _has(descriptions, "xmp:CreatorTool"):
-        ElementTree.SubElement(ours, _name("xmp:CreatorTool")).text = f"Photochrom {__version__}"
-    if not _has(descriptions, "dc:description"):
-        texts = ElementTree.SubElement(
-            ElementTree.SubElement(ours, _name("dc:description")), _name("rdf:Alt")
-        )
-        text = ElementTree.SubElement(
-            texts,
-            _name("rdf:li"),
-            {"{http://www.w3.org/XML/1998/namespace}lang": "x-default"},
-        )
-        text.text = STATEMENT
-    meta = ElementTree.Element(_name("x:xmpmeta"))
-    meta.append(root)
-    body = ElementTree.tostring(meta, encoding="unicode")
-    packet = (
-        f'<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>\n{body}\n<?xpacket end="w"?>'
-    ).encode()
-    if len(packet) > MAX_XMP_BYTES:
-        raise XmpError(f"its XMP is too large ({len(packet)} bytes)")
-    return packet
-
-
-def _parse(packet: bytes) -> ElementTree.Element:
-    """The rdf:RDF element of a packet."""
-    # A document type could define entities that grow without bound.
-    if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
-        raise XmpError("its XMP has a document type")
-    try:
-        root = ElementTree.fromstring(packet.strip(b"\0 \n\r\t"))
-    except (ElementTree.ParseError, ValueError) as error:
-        raise XmpError("its XMP cannot be read") from error
-    found = root if root.tag == _name("rdf:RDF") else root.find(_name("rdf:RDF"))
-    if found is None:
-        raise XmpError("its XMP has no RDF")
-    return found
-
-
-def _has(descriptions: list[ElementTree.Element], name: str) -> bool:
-    return any(
-        description.find(_name(name)) is not None or _name(name) in description.attrib
-        for description in descriptions
-    )
-
-
-def _name(name: str) -> str:
-    """`prefix:local` as ElementTree writes it."""
-    prefix, local = name.split(":")
-    return f"{{{_NAMESPACES[prefix]}}}{local}"

@@ -18,7 +18,7 @@ SKIPPED = "skipped"
 FAILED = "failed"
 
 # What the config may ask derivatives to be.
-FORMATS = ("same", "png", "jpeg", "tiff")
+FORMATS = ("same", "png", "jpeg", "tiff", "pyramid")
 
 # What a format's derivatives may be called: the first is given where the original's name differs.
 SUFFIXES = {
@@ -26,6 +26,8 @@ SUFFIXES = {
     "png": (".png",),
     "tiff": (".tif", ".tiff"),
     "webp": (".webp",),
+    # After tiff, so that the suffix alone stands for that.
+    "pyramid": (".tif", ".tiff"),
 }
 
 
@@ -52,8 +54,9 @@ class Status:
     """A row of status.csv: what became of one file.
 
     `output` and `sidecar` are relative to the output folder and empty where there is none;
-    `max_dL` and `mean_dL` are |dL*| between the scan and the integers written, over all pixels.
-    Only `seconds` differs between equal runs.
+    `max_dL` and `mean_dL` are |dL*| between the scan and the integers written, over all pixels;
+    `confidence` is empty where the model's was never measured; `review` is what a person decided on
+    the review page. Only `seconds` differs between equal runs.
     """
 
     path: str
@@ -67,6 +70,8 @@ class Status:
     model_sha256: str = ""
     max_dL: str = ""  # noqa: N815
     mean_dL: str = ""  # noqa: N815
+    confidence: str = ""
+    review: str = ""
     seconds: str = ""
 
 
@@ -84,3 +89,18 @@ def read_rows(path: Path, kind: type[Row], made_by: str) -> list[Row]:
     return [
         kind(**{name: row[name] for name in columns}) for row in read_table(path, columns, made_by)
     ]
+
+
+def sidecar_path(output: Path) -> Path:
+    """Where the sidecar of a derivative lies."""
+    return output.with_name(output.name + ".json")
+
+
+def uncertainty_path(output: Path) -> Path:
+    """Where the uncertainty of a derivative is shown."""
+    return output.with_name(output.name + ".uncertainty.png")
+
+
+def samples_path(output: Path) -> Path:
+    """Where the contact sheet of a derivative lies."""
+    return output.with_name(output.name + ".samples.jpg")

@@ -9,9 +9,12 @@ The contract, in the units of `photochrom.color` (L*/50-1 and ab/110):
   takes pretrained weights, or priors of the training pictures. A saved network has them among
   its weights, so loading one fetches and counts nothing. For that, whatever a network needs is a
   parameter or a persistent buffer: it is built on the meta device and then filled from the file.
+- A `Pretrained` network decodes what an encoder sees that has learned elsewhere. It offers
+  `seen(L)`, and its passes take that as further arguments, so that it need not be looked at again:
+  `network(L, *network.seen(L))` is `network(L)`.
 - A `Distribution` is a network that chooses among colour bins. It offers `predict(L)`, which
-  gives logits and ab together, so that a loss on either costs one pass; `logits(L)` alone; and
-  `uncertainty(L)`.
+  gives logits and ab together, so that a loss on either costs one pass; `logits(L)` alone;
+  `uncertainty(L)`, and `judged(L)`, which is ab and its uncertainty.
 """
 
 from collections.abc import Iterable
@@ -54,6 +57,19 @@ class Colorizer(nn.Module):
         """
 
 
+class Pretrained(Colorizer):
+    """A network that decodes what its pretrained `encoder` sees; see the contract above."""
+
+    encoder: nn.Module
+
+    def seen(self, L: Tensor) -> tuple[Tensor, ...]:
+        """What the encoder sees in L (N,1,H,W), at each scale that the decoder uses."""
+        raise NotImplementedError
+
+    def forward(self, L: Tensor, *seen: Tensor) -> Tensor:
+        raise NotImplementedError
+
+
 class Distribution(Colorizer):
     """A network that gives each place a distribution over the Q bins of the ab plane.
 
@@ -80,12 +96,12 @@ class Distribution(Colorizer):
         self.register_buffer("prior", torch.full((len(bins),), 1 / len(bins)))
         self.register_buffer("weights", torch.ones(len(bins)))
 
-    def predict(self, L: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, L: Tensor, *seen: Tensor) -> tuple[Tensor, Tensor]:
         """Logits (N,Q,h,w), where h and w divide H and W, and ab (N,2,H,W)."""
         raise NotImplementedError
 
-    def forward(self, L: Tensor) -> Tensor:
-        return self.predict(L)[1]
+    def forward(self, L: Tensor, *seen: Tensor) -> Tensor:
+        return self.predict(L, *seen)[1]
 
     def logits(self, L: Tensor) -> Tensor:
         """Logits (N,Q,h,w)."""
@@ -96,8 +112,13 @@ class Distribution(Colorizer):
 
         The entropy of the distribution over that of the uniform one, enlarged bilinearly.
         """
-        spread = entropy(self.logits(L))
-        return F.interpolate(spread, L.shape[-2:], mode="bilinear", align_corners=False)
+        return self.judged(L)[1]
+
+    def judged(self, L: Tensor) -> tuple[Tensor, Tensor]:
+        """ab (N,2,H,W) and its uncertainty (N,1,H,W), by one pass."""
+        logits, ab = self.predict(L)
+        size = L.shape[-2:]
+        return ab, F.interpolate(entropy(logits), size, mode="bilinear", align_corners=False)
 
     def begin(self, ab: Iterable[NDArray[np.int16]], scale: float) -> None:
         """Count the colours of the training pictures."""

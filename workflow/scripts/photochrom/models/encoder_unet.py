@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from photochrom.models.base import Colorizer, start_weights
+from photochrom.models.base import Pretrained, start_weights
 from photochrom.models.encoders import Encoder
 from photochrom.models.unet import Enlarge, Normalized
 
@@ -15,7 +15,7 @@ from photochrom.models.unet import Enlarge, Normalized
 NARROWEST = 16
 
 
-class EncoderUNet(Colorizer):
+class EncoderUNet(Pretrained):
     """A pretrained encoder with a U-Net decoder (Ronneberger et al. 2015).
 
     The idea is the ResNet18 backbone under a U-Net of Shariatnia's tutorial "Colorizing black &
@@ -30,6 +30,8 @@ class EncoderUNet(Colorizer):
 
     Raises ValueError for impossible options.
     """
+
+    encoder: Encoder
 
     def __init__(self, encoder: str, width: int) -> None:
         super().__init__()
@@ -55,8 +57,11 @@ class EncoderUNet(Colorizer):
         self.apply(start_weights)
         self.encoder = encoding  # after apply(): its own start stays
 
-    def forward(self, L: Tensor) -> Tensor:
-        features = zip(self.laterals, self.encoder(L), strict=True)
+    def seen(self, L: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.encoder(L))
+
+    def forward(self, L: Tensor, *seen: Tensor) -> Tensor:
+        features = zip(self.laterals, seen or self.seen(L), strict=True)
         skips = [*(stem(L) for stem in self.stems), *(layer(x) for layer, x in features)]
         x = skips.pop()
         for enlarge in self.up:

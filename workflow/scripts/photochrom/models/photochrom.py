@@ -11,13 +11,11 @@ from torch.nn import functional as F
 
 from photochrom.colour_bins import annealed_mean, gamut_bins
 from photochrom.models.attention import CrossAttention, SelfAttention
-from photochrom.models.base import Distribution, start_weights
+from photochrom.models.base import Distribution, Pretrained, start_weights
 from photochrom.models.encoder_unet import lateral
 from photochrom.models.encoders import Encoder
 from photochrom.models.unet import Enlarge
 
-# The distribution is at this fraction of the size.
-STRIDE = 4
 # Rounds in which the colours look at the picture, each at one scale, the coarsest first.
 ROUNDS = 3
 HEADS = 8
@@ -27,7 +25,7 @@ AROUND = 9
 BARELY = 1e-3
 
 
-class Photochrom(Distribution):
+class Photochrom(Distribution, Pretrained):
     """A pretrained encoder, a decoder with attention, and one query for each colour bin.
 
     - Encoder: any timm encoder, as in `encoder-unet`; the offline one has 3.0 M parameters.
@@ -46,22 +44,33 @@ class Photochrom(Distribution):
       the bins it believes in, and which is differentiable, so that pixel, perceptual and
       adversarial losses train the distribution too.
     - Size: chroma at a quarter of 256 px is good for 34.9 dB where the best networks reach 25,
-      so the distribution is at a quarter, which keeps the network fast on a CPU. What
-      that lacks are edges: each fine pixel is a learned convex mixture of the 3 x 3 coarse ones
-      around it (RAFT; Teed and Deng 2020), chosen with sight of L at the full size. A mixture
-      invents no colour; it starts as bilinear enlarging.
+      so the distribution is at a quarter, which keeps the network fast on a CPU, or by `stride` at
+      an eighth, for a third of the decoder's time. What that lacks are edges: each fine pixel is a
+      learned convex mixture of the 3 x 3 coarse ones around it (RAFT; Teed and Deng 2020), chosen
+      with sight of L at the full size. A mixture invents no colour; it starts as bilinear
+      enlarging.
 
     7.3 M parameters at width 128; 224 x 224 pixels take about a tenth of a second on one core.
     Raises ValueError for impossible options.
     """
 
-    def __init__(self, encoder: str, width: int, neighbours: int, temperature: float) -> None:
+    encoder: Encoder
+
+    def __init__(
+        self, encoder: str, width: int, neighbours: int, temperature: float, stride: int = 4
+    ) -> None:
         super().__init__(gamut_bins(), neighbours, temperature)
         if width < 2 * HEADS or width % (2 * HEADS):
             raise ValueError(f"width {width} is not a positive multiple of {2 * HEADS}")
         encoding = Encoder(encoder)
         self.multiple = encoding.reductions[-1]
-        self.finest = encoding.reductions.index(STRIDE)
+        if stride not in encoding.reductions[:-2]:
+            raise ValueError(
+                f"stride {stride} is none of {encoder}'s with two coarser ones: "
+                + ", ".join(map(str, encoding.reductions[:-2]))
+            )
+        self.stride = stride
+        self.finest = encoding.reductions.index(stride)
         channels = encoding.channels[self.finest :]
         self.laterals = nn.ModuleList(lateral(each, width) for each in channels)
         self.far = nn.ModuleList(SelfAttention(width) for _ in range(2))
@@ -72,17 +81,20 @@ class Photochrom(Distribution):
         self.match = nn.Linear(2 * width, width)
         self.places = nn.Conv2d(width, width, 3, padding=1)
         self.bias = nn.Parameter(torch.zeros(len(self.bins)))
-        self.guide = nn.Conv2d(width + STRIDE**2, width, 3, padding=1)
-        self.mixture = nn.Conv2d(width, AROUND * STRIDE**2, 1)
+        self.guide = nn.Conv2d(width + stride**2, width, 3, padding=1)
+        self.mixture = nn.Conv2d(width, AROUND * stride**2, 1)
         self.apply(start_weights)
         nn.init.normal_(self.learned, 0.0, 0.02)
         with torch.no_grad():
             self.mixture.weight.zero_()
-            self.mixture.bias.copy_(bilinear_mixture())  # type: ignore[union-attr]
+            self.mixture.bias.copy_(bilinear_mixture(stride))  # type: ignore[union-attr]
         self.encoder = encoding  # after apply(): its own start stays
 
-    def predict(self, L: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.encoder(L)[self.finest :]
+    def seen(self, L: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.encoder(L)[self.finest :])
+
+    def predict(self, L: Tensor, *seen: Tensor) -> tuple[Tensor, Tensor]:
+        features = seen or self.seen(L)
         skips = [layer(x) for layer, x in zip(self.laterals, features, strict=True)]
         skips[-2:] = [attend(x) for attend, x in zip(self.far, skips[-2:], strict=True)]
         x = skips.pop()
@@ -93,7 +105,9 @@ class Photochrom(Distribution):
         x = F.relu(x)
         logits = self.scores(x, scales)
         coarse = annealed_mean(logits, self.unit_bins, self.temperature)
-        return logits, mixed(coarse, self.mixture(F.relu(self.guide(self._with_detail(x, L)))))
+        return logits, mixed(
+            coarse, self.mixture(F.relu(self.guide(self._with_detail(x, L)))), self.stride
+        )
 
     def scores(self, x: Tensor, scales: list[Tensor]) -> Tensor:
         """Logits (N,Q,h,w) of the finest features `x`, with queries that saw all `scales`."""
@@ -109,10 +123,9 @@ class Photochrom(Distribution):
         with torch.no_grad():
             self.bias.copy_(torch.log(self.prior * self.weights))
 
-    @staticmethod
-    def _with_detail(x: Tensor, L: Tensor) -> Tensor:
-        """Features joined by the STRIDE x STRIDE lightnesses that each place covers."""
-        return torch.cat([x, F.pixel_unshuffle(L, STRIDE)], dim=1)
+    def _with_detail(self, x: Tensor, L: Tensor) -> Tensor:
+        """Features joined by the stride x stride lightnesses that each place covers."""
+        return torch.cat([x, F.pixel_unshuffle(L, self.stride)], dim=1)
 
 
 class Round(nn.Module):
@@ -138,22 +151,22 @@ class Round(nn.Module):
         return queries + self.think(self.norms[2](queries))
 
 
-def mixed(coarse: Tensor, scores: Tensor) -> Tensor:
-    """Colours (N,2,h,w) enlarged by STRIDE, each fine one a mixture of the 3 x 3 coarse around it.
+def mixed(coarse: Tensor, scores: Tensor, stride: int) -> Tensor:
+    """Colours (N,2,h,w) enlarged by `stride`, each fine one a mixture of the 3 x 3 coarse around.
 
-    `scores` (N, AROUND * STRIDE^2, h, w) are the logits of the shares, neighbour by neighbour.
+    `scores` (N, AROUND * stride^2, h, w) are the logits of the shares, neighbour by neighbour.
     """
     height, width = coarse.shape[-2:]
-    shares = torch.softmax(scores.unflatten(1, (AROUND, STRIDE**2)), dim=1)
+    shares = torch.softmax(scores.unflatten(1, (AROUND, stride**2)), dim=1)
     around = F.unfold(F.pad(coarse, (1, 1, 1, 1), mode="replicate"), 3)
     around = around.reshape(len(coarse), 2, AROUND, 1, height, width)
     fine = (around * shares[:, None]).sum(dim=2).flatten(1, 2)
-    return F.pixel_shuffle(fine, STRIDE)
+    return F.pixel_shuffle(fine, stride)
 
 
-def bilinear_mixture() -> Tensor:
-    """Logits (AROUND * STRIDE^2) with which `mixed` all but enlarges bilinearly."""
-    centres = (torch.arange(STRIDE, device="cpu") + 0.5) / STRIDE - 0.5
+def bilinear_mixture(stride: int) -> Tensor:
+    """Logits (AROUND * stride^2) with which `mixed` all but enlarges bilinearly."""
+    centres = (torch.arange(stride, device="cpu") + 0.5) / stride - 0.5
     offsets = torch.arange(-1, 2, device="cpu")
     near = (1 - (centres[None] - offsets[:, None]).abs()).clamp(min=BARELY)  # offset, fine
     shares = near[:, None, :, None] * near[None, :, None, :]  # y, x, fine y, fine x

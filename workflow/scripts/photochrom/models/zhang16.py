@@ -60,7 +60,7 @@ class Zhang16(Distribution):
         self.classify = nn.Conv2d(after, len(self.bins), 1)
         self.apply(_he)
 
-    def predict(self, L: Tensor) -> tuple[Tensor, Tensor]:
+    def predict(self, L: Tensor, *seen: Tensor) -> tuple[Tensor, Tensor]:
         logits = self.classify(self.body(L))
         ab = annealed_mean(logits, self.unit_bins, self.temperature)
         return logits, F.interpolate(ab, L.shape[-2:], mode="bilinear", align_corners=False)

@@ -3,7 +3,7 @@
 Each section is made by one function that returns plain values for the template
 `workflow/report/report.html.j2`; what is missing becomes words there, never a gap. `inputs` reads,
 `data`, `training`, `results`, `pictures`, `explorer`, `archives` and `ledger` make the sections,
-`comparison` says who is better, and `plots` draws.
+`comparison` says who is better, and `plots` draws; `figures` writes the drawings as files.
 """
 
 import platform
@@ -19,12 +19,15 @@ from photochrom.report.archives import archive_section
 from photochrom.report.comparison import summary
 from photochrom.report.data import data_section
 from photochrom.report.explorer import explorer_section
-from photochrom.report.inputs import Log, Row, read_audit, read_row
+from photochrom.report.figures import write_figures
+from photochrom.report.inputs import Log, read_audit, read_row
 from photochrom.report.ledger import ledger_section
 from photochrom.report.pictures import grades_section, sheet_section
+from photochrom.report.provenance import provenance_section
 from photochrom.report.results import measures_section
+from photochrom.report.slices import confidence_section, slices_section
 from photochrom.report.training import training_section
-from photochrom.runtime import sha256_file, write_text
+from photochrom.runtime import sha256_file, sha256_text, write_text
 from photochrom.tables import MOVES_COLUMNS, read_table
 from photochrom.version import __version__
 
@@ -46,8 +49,11 @@ def build_report(
     audit: Path | None = None,
     moves: Path | None = None,
     benchmarks: Path | None = None,
+    figures: Path | None = None,
 ) -> None:
-    """Write the report to `out`; equal inputs give equal bytes.
+    """Write the report to `out`, and its figures into the folder `figures`, where one is named.
+
+    Equal inputs give equal bytes.
 
     Beside each metrics file ROW.json lie ROW.per_image.csv and the folder ROW.pictures; an archive
     is named by its status.csv; `audit`, `moves` and the folder `benchmarks` may be left out.
@@ -60,9 +66,8 @@ def build_report(
     rows = [read_row(path) for path in metrics]
     protocols = list(dict.fromkeys(figure.protocol for row in rows for figure in row.figures))
     first = protocols[0] if protocols else ""
-    page = render(
-        "report.html.j2",
-        ("page.js", "report.js"),
+    shown = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True)
+    sections = dict(
         title=title,
         summary=summary(rows, first),
         data=data_section(
@@ -70,6 +75,8 @@ def build_report(
         ),
         training=training_section(logs),
         measures=[measures_section(rows, protocol) for protocol in protocols],
+        slices=slices_section(rows),
+        confidence=confidence_section(rows),
         missing={row.name: row.missing for row in rows if row.missing},
         grades=grades_section(rows, photographs, first),
         pictures=sheet_section(rows, photographs, first),
@@ -85,22 +92,14 @@ def build_report(
             for path in (catalog, split, audit, moves, *metrics, *archives)
             if path is not None
         ],
-        models=model_digests(rows),
         versions=versions(),
-        settings=yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True),
+        provenance=provenance_section(rows),
+        settings=shown,
+        settings_digest=sha256_text(shown),
     )
-    write_text(out, page)
-
-
-def model_digests(rows: Sequence[Row]) -> list[tuple[str, str]]:
-    """Each experiment with the SHA-256 of the weights that were evaluated."""
-    found = {
-        (row.name, figure.model_digest)
-        for row in rows
-        if row.kind == "experiment"
-        for figure in row.figures
-    }
-    return sorted(found)
+    if figures:
+        write_figures(figures, sections)
+    write_text(out, render("report.html.j2", ("page.js", "report.js"), **sections))
 
 
 def versions() -> list[tuple[str, str]]:

@@ -22,12 +22,15 @@ from photochrom.report.inputs import Row
 # reward caution: plain grey scores well by them.
 JUDGES = {
     "auc_balanced": "points of balanced AuC",
-    "ciede2000": "ΔE00 (CIEDE2000)",
+    "ciede2000": "ΔE00",
     "psnr_rgb": "dB PSNR",
 }
 
 # Colour is what is compared; the lightness is the input's own in every row.
 NOT_COMPARED = {"lightness_error"}
+
+# A verdict within a sentence or a table.
+VERDICTS = {"better": "better", "worse": "worse", "unclear": "no clear difference"}
 
 # Gains with a larger p-value may well be chance.
 LEVEL = 0.05
@@ -151,6 +154,10 @@ def _amount(gain: Gain) -> str:
     return f"{number(abs(gain.value), 2)}\u00a0{JUDGES[gain.figure.metric]}"
 
 
+def _signed(gain: Gain) -> str:
+    return f"{number(gain.value, 2, sign=True)}\u00a0{JUDGES[gain.figure.metric]}"
+
+
 def _against_grey(best: Row, gain: Gain) -> str:
     pictures = f"{counted(gain.n, 'test picture')} of {counted(gain.photographs, 'photograph')}"
     model = f"The model “{best.name}”"
@@ -180,14 +187,8 @@ def _other_judges(best: Row, rows: Sequence[Row], measure: str, protocol: str) -
     for metric in JUDGES:
         gain = _gain_over(best, rows, "grey", metric, protocol)
         if metric != measure and gain is not None and gain.low is not None:
-            words = {
-                "better": "better by",
-                "worse": "worse by",
-                "unclear": "not clearly different:",
-            }
-            side = f" {'better' if gain.value >= 0 else 'worse'}" * (gain.verdict == "unclear")
-            parts.append(f"{words[gain.verdict]} {_amount(gain)}{side} ({_sure(gain)})")
-    return [f"Than grey it is also {' and '.join(parts)}."] if parts else []
+            parts.append(f"{_signed(gain)} ({_sure(gain)}, {VERDICTS[gain.verdict]})")
+    return [f"Its gain over grey is also {' and '.join(parts)}."] if parts else []
 
 
 def _caution(gain: Gain) -> list[str]:
@@ -210,11 +211,7 @@ def _against_constant(gain: Gain | None) -> list[str]:
         "does better",
         "unclear": "It is not shown to beat one constant colour, the mean of the training pictures",
     }
-    unit = JUDGES[gain.figure.metric]
-    return [
-        f"{words[gain.verdict]} (gain {number(gain.value, 2, sign=True)}\u00a0{unit}, "
-        f"{_sure(gain)})."
-    ]
+    return [f"{words[gain.verdict]} (gain {_signed(gain)}, {_sure(gain)})."]
 
 
 def _other_measures(best: Row, rows: Sequence[Row], protocol: str) -> list[str]:
@@ -259,7 +256,7 @@ def _against_others(best: Row, rows: Sequence[Row], measure: str, protocol: str)
             verb = {"better": "leads", "worse": "trails", "unclear": "is not clearly ahead of"}
             sentences.append(
                 f"It {verb[gain.verdict]} {words}, “{row.name}” "
-                f"(gain {number(gain.value, 2, sign=True)}\u00a0{JUDGES[measure]}, {_sure(gain)})."
+                f"(gain {_signed(gain)}, {_sure(gain)})."
             )
     for metric in JUDGES:
         other = best_experiment(rows, protocol, metric)

@@ -11,7 +11,7 @@ from photochrom.images import ImageError, load_square, path_from_text
 from photochrom.metrics.photographs import Photograph, choose_pictures
 from photochrom.pages import data_uri
 from photochrom.report.inputs import Table, parsed
-from photochrom.report.plots import histogram
+from photochrom.report.plots import Plot, histogram
 from photochrom.sources.record import fault_kind
 
 SPLITS = {"train": "training", "val": "validation", "test": "test"}
@@ -162,7 +162,7 @@ def offered(catalog: Table) -> list[dict[str, Any]]:
     return list(counts.values())
 
 
-def histograms(kept: Table, dropped: Table, filters: Mapping[str, Any]) -> list[str]:
+def histograms(kept: Table, dropped: Table, filters: Mapping[str, Any]) -> list[Plot]:
     """An SVG for each measure that has a value, with the limits of its filter.
 
     A size that all pictures share is left out, unless a filter judges it.

@@ -19,12 +19,41 @@ Table = Sequence[Mapping[str, str]]
 
 
 @dataclass(frozen=True)
+class Slice:
+    """A row's figures on the `n` test pictures of one level of a slice, of `groups` photographs."""
+
+    name: str
+    level: str
+    protocol: str
+    n: int
+    groups: int
+    figures: Sequence[Figure]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Whether a model errs less where it is sure: Spearman's rank correlation, and the deciles.
+
+    `value` correlates the confidence in a picture with its negative CIEDE2000 error, so that 1 is
+    best; `low` and `high` are the ends of the 95% interval, `n` counts pictures. Each of `bins` has
+    the mean confidence, the mean error in ΔE00 and the number of its pictures.
+    """
+
+    protocol: str
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    bins: Sequence[tuple[float, float, int]]
+
+
+@dataclass(frozen=True)
 class Row:
     """One row of the metrics: what `{name}.json` and `{name}.per_image.csv` hold.
 
-    `kind` is `experiment` or `yardstick`; `protocols` describes each protocol by its name;
+    `kind` is `experiment`, `compared` or `yardstick`; `protocols` describes each by its name;
     `missing` names the test pictures that could not be measured; `shown` are the ids of the
-    pictures in the folder `pictures`, `{id}.png`.
+    pictures in the folder `pictures`, `{id}.webp` or `{id}.png`.
     """
 
     name: str
@@ -36,6 +65,8 @@ class Row:
     protocols: Mapping[str, str]
     shown: Sequence[str] = ()
     missing: Sequence[str] = ()
+    slices: Sequence[Slice] = ()
+    calibration: Calibration | None = None
 
     def values(self, metric: str, protocol: str) -> dict[str, float]:
         """The values of one measure under one protocol, by the pictures' ids."""
@@ -74,11 +105,9 @@ def read_row(path: Path) -> Row:
     """
     try:
         content = json.loads(existing_file(path, "evaluate.py").read_text(encoding="utf-8"))
-        known = {key.name for key in fields(Figure)}
-        figures = [
-            Figure(**{key: value for key, value in figure.items() if key in known})
-            for figure in content["figures"]
-        ]
+        figures = _figures(content)
+        slices = [_slice(part) for part in content.get("slices") or []]
+        calibration = _calibration(content.get("calibration"))
         name, kind = str(content["row"]), str(content["kind"])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise StageError(f"{path} is not a metrics file of evaluate.py ({error})") from error
@@ -96,6 +125,45 @@ def read_row(path: Path) -> Row:
         protocols=dict(content.get("protocols", {})),
         shown=[str(name) for name in content.get("pictures", [])],
         missing=[_missing_words(entry) for entry in content.get("missing", [])],
+        slices=slices,
+        calibration=calibration,
+    )
+
+
+def _figures(content: Mapping[str, Any]) -> list[Figure]:
+    known = {key.name for key in fields(Figure)}
+    return [
+        Figure(**{key: value for key, value in figure.items() if key in known})
+        for figure in content["figures"]
+    ]
+
+
+def _slice(part: Mapping[str, Any]) -> Slice:
+    return Slice(
+        name=str(part["slice"]),
+        level=str(part["level"]),
+        protocol=str(part["protocol"]),
+        n=int(part["n"]),
+        groups=int(part["groups"]),
+        figures=_figures(part),
+    )
+
+
+def _calibration(content: Mapping[str, Any] | None) -> Calibration | None:
+    if content is None:
+        return None
+    spearman = content["spearman"]
+    return Calibration(
+        protocol=str(content["protocol"]),
+        # Equal confidences have no correlation: not a number.
+        value=parsed(spearman["value"]),
+        low=parsed(spearman["ci_low"]),
+        high=parsed(spearman["ci_high"]),
+        n=int(spearman["n"]),
+        bins=[
+            (float(one["confidence"]), float(one["error"]), int(one["n"]))
+            for one in content["bins"]
+        ],
     )
 
 
@@ -136,10 +204,10 @@ def read_audit(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def parsed(text: str | None) -> float | None:
+def parsed(text: str | float | None) -> float | None:
     """The finite number that a cell of a table holds, if it holds one."""
     try:
-        value = float(text or "")
+        value = float("" if text is None else text)
     except ValueError:
         return None
     return value if math.isfinite(value) else None

@@ -1,7 +1,8 @@
 """The report's plots: small SVG drawings whose text and colours are the page's own.
 
 Each is drawn 320 units wide with 12-unit text, to be shown at 320 px or wider. Colours are written
-as the page's CSS variables, so that a plot follows the reader's light or dark scheme.
+as the page's CSS variables, so that a plot follows the reader's light or dark scheme; `svg_file`
+makes a file of it that stands by itself.
 """
 
 import hashlib
@@ -20,11 +21,16 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 WIDTH, HEIGHT = 320, 210
 TEXT = 12
+# Of a drawing with a value on each line: the line's height, the room for the names on its left,
+# and about the width of a letter.
+DOTS_LINE, LABELS, LETTER = 17, 96, 6.3
+MARGIN = 10  # about a drawing in a file of its own
 MAX_POINTS = 400  # of one line; a plot 320 units wide shows no more
 
 # Colours while drawing, and the page's variables that replace them.
 INK, SOFT, RULE, FAINT = "#010101", "#020202", "#030303", "#040404"
 ACCENT, SECOND, THIRD = "#050505", "#060606", "#070707"
+PAPER = "#080808"
 VARIABLES = {
     INK: "var(--ink)",
     SOFT: "var(--soft)",
@@ -33,6 +39,18 @@ VARIABLES = {
     ACCENT: "var(--accent)",
     SECOND: "var(--second)",
     THIRD: "var(--third)",
+    PAPER: "var(--paper)",
+}
+# What the variables are in a file of its own: the light scheme of page.css.
+LIGHT = {
+    "ink": "#1c1c1c",
+    "soft": "#5c5c5c",
+    "rule": "#d9d9d9",
+    "faint": "#b9c4cb",
+    "accent": "#0b5c8a",
+    "second": "#b3541e",
+    "third": "#5b7f2b",
+    "paper": "#fcfcfc",
 }
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -54,6 +72,17 @@ STYLE: Any = {
 
 
 @dataclass(frozen=True)
+class Plot:
+    """A drawing under its title: an inline SVG element, which a template prints as it is."""
+
+    title: str
+    svg: str
+
+    def __html__(self) -> str:
+        return self.svg
+
+
+@dataclass(frozen=True)
 class Line:
     """One curve: `x` and `y` of equal length; drawn as points too when `dots`."""
 
@@ -63,13 +92,24 @@ class Line:
     dots: bool = False
 
 
+@dataclass(frozen=True)
+class Dot:
+    """A value and the ends of its interval, where it has one; the row's `kind` colours it."""
+
+    label: str
+    kind: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
 def histogram(
     title: str,
     axis: str,
     kept: Sequence[float],
     dropped: Sequence[float],
     limits: Sequence[float],
-) -> str:
+) -> Plot:
     """How many pictures have which value: kept ones over dropped ones, with the filter's limits."""
     values = [*kept, *dropped]
     low, high = min([*values, *limits]), max([*values, *limits])
@@ -106,10 +146,10 @@ def histogram(
         words = f"{title}: {len(kept):,} kept, {len(dropped):,} dropped"
         if limits:
             words += ", limits " + " and ".join(f"{limit:g}" for limit in limits)
-        return _svg(figure, words)
+        return Plot(title, _svg(figure, words))
 
 
-def curves(title: str, lines: Sequence[Line], boundaries: Sequence[tuple[float, str]]) -> str:
+def curves(title: str, lines: Sequence[Line], boundaries: Sequence[tuple[float, str]]) -> Plot:
     """Values over the steps of training; `boundaries` are the first steps and names of phases."""
     with plt.rc_context(STYLE):
         figure, axes = _axes(title)
@@ -156,12 +196,109 @@ def curves(title: str, lines: Sequence[Line], boundaries: Sequence[tuple[float, 
         ends = ", ".join(
             f"{line.label} from {line.y[0]:.4g} to {line.y[-1]:.4g}" for line in lines if line.y
         )
-        return _svg(figure, f"{title} over {max(line.x[-1] for line in lines):,.0f} steps: {ends}")
+        last = max(line.x[-1] for line in lines)
+        return Plot(title, _svg(figure, f"{title} over {last:,.0f} steps: {ends}"))
 
 
-def _axes(title: str) -> tuple[Any, Any]:
-    figure, axes = plt.subplots(figsize=(WIDTH / 72, HEIGHT / 72), dpi=72)
-    figure.subplots_adjust(left=46 / WIDTH, right=1 - 12 / WIDTH, bottom=42 / HEIGHT, top=0.875)
+def dots(title: str, axis: str, groups: Sequence[tuple[str, Sequence[Dot]]], of: str) -> Plot:
+    """Values with their intervals, one below the other, under the names of their groups.
+
+    A group whose name is empty has no heading. Experiments are filled, yardsticks hollow. The
+    drawing's description says what it is `of`.
+    """
+    colours = {"experiment": ACCENT, "compared": SECOND}
+    height = DOTS_LINE * sum(bool(name) + len(members) for name, members in groups) + 26 + 46
+    with plt.rc_context(STYLE):
+        figure, axes = _axes(title, height, left=LABELS + 6)
+        at = 0
+        for name, members in groups:
+            if name:
+                _label(axes, at, name, 0, WIDTH, fontweight="bold")
+                at += 1
+            for dot in members:
+                colour = colours.get(dot.kind, SOFT)
+                _label(axes, at, dot.label, 8 if name else 0, LABELS)
+                if dot.low is not None and dot.high is not None:
+                    axes.plot([dot.low, dot.high], [at, at], color=colour)
+                filled = colour if dot.kind in colours else PAPER
+                axes.plot([dot.value], [at], "o", ms=6.5, mec=colour, mfc=filled, mew=1.4)
+                at += 1
+        axes.set_ylim(at - 0.4, -0.6)
+        axes.set_yticks([])
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="x", color=RULE, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.margins(x=0.06)
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_xlabel(axis)
+        words = "; ".join(
+            f"{name}: " * bool(name) + ", ".join(f"{dot.label} {dot.value:.4g}" for dot in members)
+            for name, members in groups
+        )
+        return Plot(title, _svg(figure, f"{title}, {of}. {words}", height))
+
+
+def error_by_confidence(bins: Sequence[tuple[float, float, int]], of: str) -> Plot:
+    """Mean error over mean confidence; `bins` are (confidence, error in ΔE00, count of pictures).
+
+    The drawing's description says what it is `of`.
+    """
+    title = "Mean error (ΔE00) by confidence"
+    with plt.rc_context(STYLE):
+        figure, axes = _axes(title)
+        ranked = sorted(bins)
+        axes.plot(
+            [confidence for confidence, _, _ in ranked],
+            [error for _, error, _ in ranked],
+            color=ACCENT,
+            marker="o",
+            markersize=5,
+            linewidth=1,
+        )
+        axes.margins(x=0.06, y=0.12)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("confidence: 1 − mean uncertainty")
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        words = "; ".join(f"{error:.3g} at {confidence:.3g}" for confidence, error, _ in ranked)
+        return Plot(title, _svg(figure, f"{title}, {of}, from the least confident: {words}"))
+
+
+def svg_file(plot: Plot) -> str:
+    """The drawing as an SVG file in the light scheme, on its paper, with a margin."""
+    text = re.sub(r"var\(--(\w+)\)", lambda match: LIGHT[match.group(1)], plot.svg)
+    head, _, rest = text.partition(">")
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    head = head.replace("<svg", f'<svg {spaces} font-family="sans-serif"', 1)
+    width, height = map(int, re.findall(r'viewBox="0 0 (\d+) (\d+)"', head)[0])
+    whole = f'width="{width + 2 * MARGIN}" height="{height + 2 * MARGIN}"'
+    box = f'viewBox="{-MARGIN} {-MARGIN} {width + 2 * MARGIN} {height + 2 * MARGIN}" {whole}'
+    head = re.sub(r'viewBox="[^"]*"', box, head)
+    paper = f'<rect x="{-MARGIN}" y="{-MARGIN}" {whole} fill="{LIGHT["paper"]}"/>'
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{head}>{paper}{rest}\n'
+
+
+def _label(axes: Any, line: int, text: str, left: float, right: float, **style: Any) -> None:
+    """A line's name at the drawing's edge, cut where it would leave its column."""
+    text = " ".join(text.split())
+    room = int((right - left) / LETTER)
+    axes.annotate(
+        text if len(text) <= room else text[: room - 1] + "…",
+        (0, line),
+        xycoords=("axes fraction", "data"),
+        xytext=(left - LABELS - 6, 0),
+        textcoords="offset points",
+        va="center",
+        annotation_clip=False,
+        **style,
+    )
+
+
+def _axes(title: str, height: float = HEIGHT, left: float = 46) -> tuple[Any, Any]:
+    figure, axes = plt.subplots(figsize=(WIDTH / 72, height / 72), dpi=72)
+    figure.subplots_adjust(
+        left=left / WIDTH, right=1 - 12 / WIDTH, bottom=42 / height, top=1 - 26 / height
+    )
     # At the drawing's edge, not the axes': the title also names the upright axis.
     figure.text(0, 1, title, ha="left", va="top", fontsize=TEXT, fontweight="bold")
     axes.tick_params(length=3, width=0.8)
@@ -181,7 +318,7 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def _svg(figure: Any, description: str) -> str:
+def _svg(figure: Any, description: str, height: float = HEIGHT) -> str:
     """The drawing as an inline SVG element named by `description`, with ids of its own, or none."""
     buffer = io.StringIO()
     words = html.escape(description)
@@ -203,5 +340,5 @@ def _svg(figure: Any, description: str) -> str:
         text = text.replace(colour, variable)
     text = re.sub(r"font-family: [^;\"]*;? ?", "", text)  # the page's own, not matplotlib's
     text = re.sub(r"(?<=>)\s+(?=<)| ?\n(?=[LMCz\"])", "", text)
-    start = f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{words}">'
+    start = f'<svg class="plot" viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{words}">'
     return re.sub(r"^<svg[^>]*>", lambda _: start, text)

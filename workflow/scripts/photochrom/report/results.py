@@ -1,16 +1,17 @@
 """The report's section on measures: the table of all figures, and the gains over grey."""
 
 import string
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from photochrom.metrics import METRICS, Figure
 from photochrom.pages import decimals_for
-from photochrom.report.comparison import compare
+from photochrom.report.comparison import JUDGES, SHORT, VERDICTS, compare
 from photochrom.report.inputs import Row
+from photochrom.report.plots import Dot, Plot, dots
 
 # Yardsticks in the order of the report, behind the experiments; others follow.
-YARDSTICKS = ("constant", "grey", "truth")
+YARDSTICKS = ("constant", "grey", "levin", "truth", "real")
 
 HINTS = {
     "higher": "higher is better",
@@ -31,12 +32,18 @@ EXPLAINED = {
     "thresholds 0 to 150 (Zhang, Isola and Efros 2016).",
     "auc_balanced": "The same, but each colour of the truth counts alike however rare, so that a "
     "model is paid for vivid colours and not only for the common dull ones.",
+    "auc_balanced_pooled": "The same over the pixels of all photographs together, as the paper "
+    "has it. It sinks as photographs join and bring rare colours, so it compares rows, not sets.",
     "colourfulness": "Hasler and Süsstrunk 2003: 0 is grey, 15 slightly, 33 moderately, 45 "
     "averagely, 59 quite and 82 highly colourful.",
     "colourfulness_difference": "How far the mean colourfulness is from the truth's. Pictures that "
     "are too dull and too vivid cancel out here.",
     "colourfulness_error": "The same distance picture by picture, where nothing cancels out.",
     "lightness_error": "The input's lightness is kept, so this is rounding to 8 bits.",
+    "fd_lite2": "How unlike the two sets of pictures are to an EfficientNet that no recipe trains "
+    "with: the Fréchet distance of its features. It is biased upwards with few pictures.",
+    "kid_lite2": "The kernel distance of the same features. It has no such bias, and serves where "
+    "pictures are too few for a FID.",
     "fid": "How unlike the two sets of pictures are to an Inception network. With few pictures "
     "the figure says little, so it is not computed then.",
 }
@@ -72,46 +79,109 @@ def measures_section(rows: Sequence[Row], protocol: str) -> dict[str, Any]:
             }
         )
     under = [figure for row in shown for figure in row.figures if figure.protocol == protocol]
+    full = {
+        row.name: max(figure.n for figure in row.figures if figure.protocol == protocol)
+        for row in shown
+    }
     return {
         "protocol": protocol,
         "protocol_words": next((row.protocols.get(protocol, "") for row in shown), ""),
         "columns": columns,
         "rows": shown,
+        "plots": _judge_plots(shown, examples, protocol),
         "lines": [
-            (row, [_cell(row.figure(one.metric, protocol), notes) for one in examples])
+            (
+                row,
+                [cell(row.figure(one.metric, protocol), notes, full[row.name]) for one in examples],
+            )
             for row in shown
         ],
         "notes": [(marker, reason) for reason, marker in notes.items()],
-        "counts": sorted({figure.n for figure in under}),
+        "counts": sorted(set(full.values())),
         "same_pictures": len({figure.data_digest for figure in under}) == 1,
         "gains": gains_table(shown, protocol),
+        "verdicts": VERDICTS,
         "explained": [
             (one.title, EXPLAINED[one.metric]) for one in examples if one.metric in EXPLAINED
         ],
     }
 
 
-def _measures(rows: Sequence[Row], protocol: str) -> list[Figure]:
-    """One figure of each measure under the protocol, in the order of the evaluation."""
+def measures_of(figures: Iterable[Figure]) -> list[Figure]:
+    """One figure of each measure among these, in the order of the evaluation."""
     rank = {metric.name: place for place, metric in enumerate(METRICS)}
     found: dict[str, Figure] = {}
-    for row in rows:
-        for figure in row.figures:
-            if figure.protocol == protocol:
-                found.setdefault(figure.metric, figure)
+    for figure in figures:
+        found.setdefault(figure.metric, figure)
     return sorted(found.values(), key=lambda figure: rank.get(figure.metric, len(rank)))
 
 
-def _cell(figure: Figure | None, notes: dict[str, str]) -> dict[str, Any]:
-    """A cell of the table; its `marker` leads to the note that says what is missing, and why."""
+def _measures(rows: Sequence[Row], protocol: str) -> list[Figure]:
+    """One figure of each measure under the protocol."""
+    return measures_of(
+        figure for row in rows for figure in row.figures if figure.protocol == protocol
+    )
+
+
+def _judge_plots(rows: Sequence[Row], examples: Sequence[Figure], protocol: str) -> list[Plot]:
+    """A plot for each judge. The truth is left out: its storage is no rival of any model."""
+    drawn = [row for row in rows if row.name != "truth"]
+    plots = [
+        judge_plot(
+            one, "", [("", [(row, row.figure(metric, protocol)) for row in drawn])], protocol
+        )
+        for metric in JUDGES
+        for one in examples
+        if one.metric == metric
+    ]
+    return [plot for plot in plots if plot]
+
+
+def judge_plot(
+    example: Figure,
+    words: str,
+    groups: Sequence[tuple[str, Sequence[tuple[Row, Figure | None]]]],
+    protocol: str,
+) -> Plot | None:
+    """The rows' figures of a judge's measure as dots, group by group; None where none has a value.
+
+    `words` end the title.
+    """
+    drawn = [
+        (
+            name,
+            [
+                Dot(row.name, row.kind, figure.value, figure.ci_low, figure.ci_high)
+                for row, figure in members
+                if figure is not None and figure.value is not None
+            ],
+        )
+        for name, members in groups
+    ]
+    drawn = [(name, members) for name, members in drawn if members]
+    if not drawn:
+        return None
+    short = SHORT[example.metric]
+    sides = {"higher": "higher is better", "lower": "lower is better"}
+    axis = ", ".join(filter(None, [example.unit, sides.get(example.better)]))
+    return dots(f"{short[:1].upper()}{short[1:]}{words}", axis, drawn, protocol)
+
+
+def cell(figure: Figure | None, notes: dict[str, str], full: int) -> dict[str, Any]:
+    """A cell of the table; its `marker` leads to the note that says what is missing, and why.
+
+    `n` is the number of pictures where it is less than the row's `full` number, else None.
+    """
     if figure is None:
         figure_reason: str | None = "not computed: the row's file has no such figure"
-        return {"value": None, "low": None, "high": None, **_marker(figure_reason, notes)}
+        lacking = {"value": None, "low": None, "high": None, "n": None}
+        return {**lacking, **_marker(figure_reason, notes)}
     complete = figure.value is not None and figure.ci_low is not None
     return {
         "value": figure.value,
         "low": figure.ci_low,
         "high": figure.ci_high,
+        "n": figure.n if figure.value is not None and figure.n < full else None,
         **_marker(None if complete else figure.reason or "no reason is given", notes),
     }
 

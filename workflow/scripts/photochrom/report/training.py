@@ -6,7 +6,7 @@ from typing import Any
 
 from photochrom.pages import jpeg_uri
 from photochrom.report.inputs import Log
-from photochrom.report.plots import Line, curves
+from photochrom.report.plots import Line, Plot, curves
 from photochrom.runtime import duration
 
 # What is drawn in one plot: its title, and the quantities of the log with their names in it.
@@ -113,7 +113,7 @@ def _points(log: Log, start: float) -> list[Point]:
     ]
 
 
-def _plots(points: Sequence[Point], boundaries: Sequence[tuple[float, str]]) -> list[str]:
+def _plots(points: Sequence[Point], boundaries: Sequence[tuple[float, str]]) -> list[Plot]:
     known = {quantity for _, quantities in PLOTS for quantity in quantities}
     others = sorted({point.quantity for point in points} - known)
     found = []
