@@ -25,10 +25,12 @@ LEAST_AREA = 0.001
 
 # A colour edge changes by this many Lab units a pixel, so a sharp step by twice that. Colour is
 # held to belong to an edge within EDGE_CORE pixels of it (JPEG's halved chroma alone spreads it by
-# two), and to have bled from it from there to EDGE_REACH pixels.
+# two), and to have bled where it varies from there to EDGE_REACH pixels, if the truth is plain
+# there: texture, which blur takes away, would make up for what the edges lose.
 EDGE_GRADIENT = 10.0
 EDGE_CORE = 2
 EDGE_REACH = 8
+PLAIN_GRADIENT = 2.0
 # A picture with less than this share of the truth's variation of colour around the edges has no
 # colour of which to say where it ends.
 LEAST_VARIATION = 0.1
@@ -49,9 +51,9 @@ def neutral_drift(truth_ab: Floats, ab: Floats) -> float:
 def edge_bleeding(truth_ab: Floats, ab: Floats) -> float:
     """Share of the colour's variation that lies off the colour edges, in excess of the truth's.
 
-    Variation is the length of the gradient of ab. Of what lies within EDGE_REACH pixels of the
-    truth's colour edges, the share that is more than EDGE_CORE pixels away is taken, and the
-    truth's own share is subtracted: zero for colour that is as sharp as the truth's, whatever
+    Variation is the length of the gradient of ab. Of what lies by the truth's colour edges (within
+    EDGE_CORE pixels) and on plain ground around them (to EDGE_REACH pixels), the latter's share is
+    taken, and the truth's own subtracted: zero for colour that is as sharp as the truth's, whatever
     colour it is; growing with σ for a step blurred by a Gaussian of σ pixels; towards 1 as colours
     run. NaN where the truth has no colour edge, or the picture hardly any colour there
     (LEAST_VARIATION).
@@ -62,9 +64,10 @@ def edge_bleeding(truth_ab: Floats, ab: Floats) -> float:
         return math.nan
     core = _within(edges, EDGE_CORE)
     reach = _within(core, EDGE_REACH - EDGE_CORE)
-    off = reach & ~core
+    off = reach & ~core & (variation < PLAIN_GRADIENT)
+    both = core | off
     painted = _variation(ab)
-    around_truth, around = float(variation[reach].sum()), float(painted[reach].sum())
+    around_truth, around = float(variation[both].sum()), float(painted[both].sum())
     if around < LEAST_VARIATION * around_truth:
         return math.nan
     return float(painted[off].sum()) / around - float(variation[off].sum()) / around_truth

@@ -31,8 +31,8 @@ def colourfulness_abs(rgb: NDArray[np.uint8]) -> float:
     """Colourfulness of an sRGB picture (H, W, 3) of absolute opponents, as many papers give it.
 
     Hasler and Süsstrunk (2003) take red - green and yellow - blue with their signs, as does
-    `photochrom.color.colourfulness`. A much copied snippet takes their absolute values; CT2, DDColor
-    and others report that. It reads lower: on photographs by three points or so. Zero for greys.
+    `photochrom.color.colourfulness`. A much copied snippet takes their absolute values, and CT2,
+    DDColor and others report that. It never reads higher: on photographs, three points lower.
     """
     red, green, blue = np.moveaxis(rgb.astype(np.float64), -1, 0)
     red_green = np.abs(red - green)
@@ -76,8 +76,8 @@ def auc_by_bin(
     bins = ab_bins(truth_ab).ravel()
     pixels = np.bincount(bins, minlength=AB_BINS)
     sums = np.bincount(bins, weights=scores.ravel(), minlength=AB_BINS)
-    occupied = np.flatnonzero(pixels)
-    return occupied, sums[occupied], pixels[occupied]
+    occupied = np.flatnonzero(pixels).astype(np.int64)
+    return occupied, sums[occupied].astype(np.float64), pixels[occupied].astype(np.int64)
 
 
 def pooled_auc(sums: NDArray[np.float64], pixels: NDArray[Any]) -> float:
