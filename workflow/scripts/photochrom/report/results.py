@@ -83,19 +83,18 @@ def measures_section(rows: Sequence[Row], protocol: str) -> dict[str, Any]:
         row.name: max(figure.n for figure in row.figures if figure.protocol == protocol)
         for row in shown
     }
+    lines = [
+        (row, [cell(row.figure(one.metric, protocol), notes, full[row.name]) for one in examples])
+        for row in shown
+    ]
     return {
         "protocol": protocol,
         "protocol_words": next((row.protocols.get(protocol, "") for row in shown), ""),
         "columns": columns,
         "rows": shown,
         "plots": _judge_plots(shown, examples, protocol),
-        "lines": [
-            (
-                row,
-                [cell(row.figure(one.metric, protocol), notes, full[row.name]) for one in examples],
-            )
-            for row in shown
-        ],
+        "lines": lines,
+        "fewer": any(one["n"] is not None for _, cells in lines for one in cells),
         "notes": [(marker, reason) for reason, marker in notes.items()],
         "counts": sorted(set(full.values())),
         "same_pictures": len({figure.data_digest for figure in under}) == 1,
