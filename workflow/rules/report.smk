@@ -85,7 +85,7 @@ rule write_report:
         settings=literally(inline(config)),
         logs=[f"{name}={path}" for name, path in HISTORIES.items()],
         benchmarks="results/benchmarks",
-        figures="results/report/figures",
+        figures=lambda wildcards, output: os.path.dirname(output.data),
     shell:
         r"""
         python {input.code[0]:q} \
