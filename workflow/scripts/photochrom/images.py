@@ -2,9 +2,8 @@
 
 Every stage reads photographs through these functions, so that orientation, depth, colour profiles
 and limits are treated in one way. Decoding is libvips' (pyvips), or Pillow's for JPEG 2000, HEIC
-and CIELab TIFF. Files are opened here and handed
-over as descriptors: any byte name works, and only regular files are read. The type is found by
-content, never by suffix.
+and CIELab TIFF. Files are opened here and handed over as descriptors: any byte name works, and only
+regular files are read. The type is found by content, never by suffix.
 
 What becomes of a file:
 - EXIF orientation is applied once and the tag removed;
