@@ -78,7 +78,7 @@ def per_image_text(measurements: Sequence[Measurement]) -> str:
 
 
 def figures(measurement: Measurement, model_digest: str) -> list[Figure]:
-    """Every figure of a row under one protocol, in the order of METRICS, with its interval.
+    """Every figure that a row has under one protocol, in the order of METRICS, with its interval.
 
     Expects one measured photograph or more.
     """
@@ -86,6 +86,8 @@ def figures(measurement: Measurement, model_digest: str) -> list[Figure]:
     estimates = _estimates(measurement, groups)
     found = []
     for metric in METRICS:
+        if metric.name not in estimates:
+            continue
         value, low, high, reason = estimates[metric.name]
         found.append(
             Figure(
