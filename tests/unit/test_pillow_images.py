@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
+from archive_room import run
 from photochrom.images import ImageError, load_lightness, load_rgb, open_image
 from photochrom.pillow_images import jp2_depths
 
@@ -146,3 +147,31 @@ def test_a_profile_travels(tmp_path: Path) -> None:
     Image.fromarray(RGB).save(file, "PNG", icc_profile=profile)
     path = heic(tmp_path / "a.heic", Image.open(file))
     assert open_image(path).get("icc-profile-data") == profile
+
+
+def test_they_are_colorized_beside_the_others(tmp_path: Path) -> None:
+    archive = tmp_path / "scans"
+    archive.mkdir()
+    exif = Image.Exif()
+    exif[0x13B] = "A. Photographer"
+    jp2(archive / "deep.jp2", Image.fromarray(DEEP))
+    pillow_heif.register_heif_opener()
+    Image.fromarray(GREY).convert("RGB").save(archive / "phone.heic", exif=exif.tobytes())
+    tifffile.imwrite(
+        archive / "lab.tif", np.dstack([GREY, 0 * GREY, 0 * GREY]), photometric="cielab"
+    )
+    (archive / "cut.heic").write_bytes((archive / "phone.heic").read_bytes()[:300])
+    before = {path: path.read_bytes() for path in archive.iterdir()}
+    rows = run(archive, tmp_path / "out")
+    assert {path: row.status for path, row in rows.items()} == {
+        "deep.jp2": "done",
+        "phone.heic": "done",
+        "lab.tif": "done",
+        "cut.heic": "failed",
+    }
+    assert rows["cut.heic"].reason == "truncated or damaged"
+    assert open_image(tmp_path / "out" / rows["deep.jp2"].output).format == "ushort"
+    assert float(rows["deep.jp2"].max_dL) <= 0.05
+    assert float(rows["lab.tif"].max_dL) <= 0.05
+    assert float(rows["phone.heic"].max_dL) <= 0.5
+    assert {path: path.read_bytes() for path in archive.iterdir()} == before
