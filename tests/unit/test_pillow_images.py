@@ -149,6 +149,16 @@ def test_a_profile_travels(tmp_path: Path) -> None:
     assert open_image(path).get("icc-profile-data") == profile
 
 
+def test_heic_of_more_than_eight_bits_becomes_sixteen(tmp_path: Path) -> None:
+    deep = np.dstack([DEEP] * 3)
+    path = tmp_path / "a.heic"
+    pillow_heif.encode("RGB;16", (64, 48), deep.tobytes(), path, quality=-1, chroma=444)
+    picture = open_image(path)
+    assert picture.format == "ushort"
+    # 10 or 12 bits coded: a step of 10 bits is 64, and HEVC loses a few of them.
+    assert np.abs(picture.numpy().astype(int) - deep).max() <= 256
+
+
 def test_they_are_colorized_beside_the_others(tmp_path: Path) -> None:
     archive = tmp_path / "scans"
     archive.mkdir()
