@@ -13,6 +13,7 @@ from photochrom.metrics import frechet
 from photochrom.metrics.frechet import (
     FeatureStatistics,
     NotComputedError,
+    clean_resized,
     frechet_distance,
     inception_features,
     load_inception,
@@ -87,6 +88,33 @@ def test_features_are_taken_of_pictures_in_0_to_1() -> None:
     assert features == pytest.approx(np.array([[0, 0, 0], [1, 0.2, 0]]))
 
 
+def test_clean_resizing_keeps_flat_pictures_and_does_not_round() -> None:
+    flat = np.zeros((64, 80, 3), np.uint8)
+    flat[:] = [10, 128, 255]
+    assert clean_resized(flat) == pytest.approx(np.broadcast_to([10, 128, 255], (299, 299, 3)))
+    ramp = np.repeat(np.arange(200, dtype=np.uint8)[None, :, None], 200, axis=0).repeat(3, axis=2)
+    middle = clean_resized(ramp)[150, 50:250, 0]
+    # Pixel i of 299 lies at (i + 1/2) 200 / 299 - 1/2 of 200.
+    assert middle == pytest.approx((np.arange(50, 250) + 0.5) * 200 / 299 - 0.5, abs=1e-3)
+
+
+def test_clean_resizing_takes_in_every_pixel() -> None:
+    """Fine stripes become their mean; bilinear interpolation alone would see none of them."""
+    stripes = np.zeros((1196, 1196, 3), np.uint8)  # four times 299
+    stripes[:, ::4] = 200
+    batch = torch.from_numpy(stripes).permute(2, 0, 1)[None].float()
+    assert torch.nn.functional.interpolate(batch, (299, 299), mode="bilinear").max() == 0
+    inner = clean_resized(stripes)[10:-10, 10:-10]
+    assert inner == pytest.approx(np.full_like(inner, 50), abs=1e-3)
+
+
+def test_clean_resizing_stays_within_the_range() -> None:
+    edge = np.zeros((100, 100, 3), np.uint8)
+    edge[:, 50:] = 255  # bicubic would overshoot
+    found = clean_resized(edge)
+    assert (found.min(), found.max()) == (0, 255)
+
+
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
@@ -112,7 +140,7 @@ def test_other_weights_in_the_cache_are_refused(
     monkeypatch.setattr(published, "load_state_dict_from_url", load)
     cache.parent.mkdir(parents=True)
     cache.write_bytes(b"other weights")
-    with pytest.raises(NotComputedError, match="not the file that pytorch-fid publishes"):
+    with pytest.raises(NotComputedError, match="not the published file; delete it"):
         load_inception(torch.device("cpu"))
 
 

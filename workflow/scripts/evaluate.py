@@ -10,6 +10,8 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -166,10 +168,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     blind = Eyes({}, {name: "not computed: no --reference" for name in ("lite2", "inception")})
     eyes = load_eyes(len(photographs), device) if reference else blind
     painter: Painter | Folder
-    if args.compare:
-        painter = Folder(args.compare, photographs)
-    else:
-        painter = make_painter(args, device)
+    painter = Folder(args.compare, photographs) if args.compare else make_painter(args, device)
 
     def keep(photograph: "Photograph", picture: "NDArray[np.uint8]") -> None:
         if photograph.id in shown and args.yardstick != "real":
@@ -186,7 +185,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.threads,
     )
     complain_of_missing(measurements[0].missing, len(photographs))
-    if not args.compare and args.yardstick not in ("real", "levin", "truth"):
+    if not isinstance(painter, Folder) and args.yardstick not in ("real", "levin", "truth"):
         measurements += measure_plates(painter, args.plates, args.threads)
 
     kind = "experiment" if args.model else "compared" if args.compare else "yardstick"
@@ -226,7 +225,6 @@ def measure_protocols(
 
     `keep` is given the pictures of the first protocol, which is also the one of degradations.
     """
-    from photochrom.metrics.eyes import Eyes
     from photochrom.metrics.measuring import measure
     from photochrom.metrics.painting import Folder
     from photochrom.metrics.sets import halved
@@ -244,7 +242,7 @@ def measure_protocols(
                 protocol,
                 source_of(painter, protocol),
                 threads,
-                eyes if protocol.size else Eyes({}, {}),
+                eyes if protocol.size else replace(eyes, see={}),
                 keep if first else leave,
                 None if isinstance(painter, Folder) else painter.paint,
                 degradations if first else (),
@@ -271,24 +269,21 @@ def source_of(painter: "Painter | Folder", protocol: "Protocol") -> "Source":
 
 
 def measure_plates(
-    painter: "Painter | Folder", folders: Sequence[Sequence[str]], threads: int
+    painter: "Painter", folders: Sequence[Sequence[str]], threads: int
 ) -> "list[Measurement]":
     """A measurement of each pair of folders of plates."""
     from photochrom import plates
     from photochrom.metrics.eyes import Eyes
     from photochrom.metrics.measuring import measure
-    from photochrom.metrics.painting import Folder
 
     found = []
     for name, scans, truth in folders:
-        assert not isinstance(painter, Folder)
-        paint = painter.paint
         by_name = {plate.name: plate for plate in plates.read_plates(Path(scans), Path(truth))}
         found.append(
             measure(
                 plates.as_photographs(by_name.values()),
                 plates.protocol_of(name),
-                lambda photograph, by_name=by_name: plates.painted(by_name[photograph.id], paint),
+                partial(plates.painted_of, by_name, painter.paint),
                 threads,
                 Eyes({}, {}),
                 lambda photograph, picture: None,

@@ -5,18 +5,18 @@ true colours. The two belong together by their names: what is left of them witho
 such as `_plate` and `_colour`. The borders, where exposures do not overlap, are left out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from photochrom.color import rgb_to_lab
 from photochrom.images import ImageError, load_rgb, path_to_text, shrink
 from photochrom.metrics.painting import Paint, Painting, repainted
 from photochrom.metrics.photographs import Photograph
 from photochrom.metrics.pixel import Picture
 from photochrom.metrics.protocols import Protocol
-from photochrom.color import rgb_to_lab
 from photochrom.runtime import StageError, sha256_file
 
 # The side in pixels to which the short side is reduced.
@@ -70,11 +70,15 @@ def as_photographs(plates: Iterable[Plate]) -> list[Photograph]:
     ]
 
 
-def painted(plate: Plate, paint: Paint) -> tuple[Picture, Painting]:
+def painted_of(
+    plates: Mapping[str, Plate], paint: Paint, photograph: Photograph
+) -> tuple[Picture, Painting]:
     """The truth, and its lightness in the colours painted from the scan; both without borders.
 
-    Raises ImageError when one cannot be read or their shapes differ.
+    `plates` are those of `as_photographs`, by name. Raises ImageError when one cannot be read or
+    their shapes differ.
     """
+    plate = plates[photograph.id]
     scan, truth = (shrink(load_rgb(path), SIZE) for path in (plate.scan, plate.truth))
     if scan.shape != truth.shape:
         sizes = (f"{shape[1]} x {shape[0]}" for shape in (scan.shape, truth.shape))

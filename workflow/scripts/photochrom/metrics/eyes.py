@@ -21,6 +21,7 @@ from photochrom.metrics.frechet import (
     load_inception,
 )
 from photochrom.metrics.lite2 import MIN_PICTURES, lite2_features, load_lite2
+from photochrom.metrics.perceptual import load_lpips
 from photochrom.metrics.photographs import Photograph
 from photochrom.metrics.pixel import Picture
 from photochrom.runtime import StageError, existing_file, write_bytes
@@ -31,10 +32,14 @@ NAMES = ("lite2", "inception")
 
 @dataclass(frozen=True)
 class Eyes:
-    """`see[name]` gives the features (F,) of a picture; `missing[name]` says why one cannot."""
+    """`see[name]` gives the features (F,) of a picture; `missing[name]` says why one cannot.
+
+    `lpips` is the network of `perceptual`, which compares pair by pair, or None.
+    """
 
     see: Mapping[str, Callable[[Picture], Features]]
     missing: Mapping[str, str]
+    lpips: Any = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,12 @@ def load_eyes(count: int, device: torch.device) -> Eyes:
         )
     except NotComputedError as error:
         missing["inception"] = f"not computed: {error}"
-    return Eyes(see, missing)
+    lpips = None
+    try:
+        lpips = load_lpips(device)
+    except NotComputedError as error:
+        missing["lpips"] = f"not computed: {error}"
+    return Eyes(see, missing, lpips)
 
 
 def write_reference(
@@ -86,7 +96,7 @@ def write_reference(
     arrays: dict[str, NDArray[Any]] = {
         "ids": np.array([photograph.id for photograph in photographs], str),
         "contents": np.array([photograph.sha256 for photograph in photographs], str),
-        "missing": np.array([f"{name} {missing[name]}" for name in sorted(missing)], str),
+        "missing": np.array([f"{name} {missing[name]}" for name in NAMES if name in missing], str),
         **{f"features {name}": np.stack(rows) for name, rows in features.items() if rows},
     }
     buffer = io.BytesIO()

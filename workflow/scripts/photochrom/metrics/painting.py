@@ -1,4 +1,4 @@
-"""How a row comes by its pictures: painted from a photograph's lightness, or taken from a folder."""
+"""How a row comes by its pictures: painted from the lightness, or taken from a folder."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -102,9 +102,9 @@ class Folder:
                 self.faults[photograph.id] = "no picture of it in the folder"
         if not self.paths:
             raise StageError(
-                f"compare: {path_to_text(folder)} holds no picture of any of the {len(wanted)} test "
-                f"photographs; name them by id, such as {wanted[0].id}.png, or as the original, "
-                f"{wanted[0].stem}.png"
+                f"compare: {path_to_text(folder)} holds no picture of any of the {len(wanted)} "
+                f"test photographs; name them by id, such as {wanted[0].id}.png, or as the "
+                f"original, {wanted[0].stem}.png"
             )
         self.description = f"the pictures of the folder {path_to_text(folder)}"
         lines = (f"{name} {sha256_file(path)}\n" for name, path in sorted(self.paths.items()))

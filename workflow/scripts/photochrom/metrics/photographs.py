@@ -34,7 +34,7 @@ class Photograph:
     """An original, `width` x `height` pixels; `sha256` is its content's when it was catalogued.
 
     `source` names where it is from, `stem` is its original file's name without the ending;
-    `colourfulness` and `mean_L` (0..100) are the catalogue's.
+    `colourfulness` and `mean_lightness` (0..100) are the catalogue's.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Photograph:
     width: int = 0
     height: int = 0
     colourfulness: float = 0.0
-    mean_L: float = 0.0
+    mean_lightness: float = 0.0
 
 
 def read_photographs(catalog: Path, split_csv: Path, split: str) -> list[Photograph]:

@@ -1,18 +1,18 @@
 """Distances between a row's pictures and the photographs, as sets, with their intervals."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from photochrom.metrics.distances import frechet, kernel
+from photochrom.metrics.distances import frechet, frechet_infinity, kernel_with_error
 from photochrom.metrics.eyes import Eyes, Features, Reference
 from photochrom.metrics.frechet import FID_MIN_IMAGES, NotComputedError, frechet_distance
 from photochrom.metrics.lite2 import MIN_PICTURES
 from photochrom.metrics.measuring import Measurement
 from photochrom.metrics.photographs import Photograph
 from photochrom.metrics.protocols import Protocol, in_first_half
-from photochrom.metrics.summary import Estimate
+from photochrom.metrics.summary import ONE_PHOTOGRAPH, Estimate
 from photochrom.runtime import sha256_text
 
 # Blocks of groups that the jackknife leaves out in turn, and Student's 97.5 % quantile for them.
@@ -22,7 +22,12 @@ NO_DISTANCE = "not computed: photographs of all shapes; see the protocols of squ
 
 # Pictures that an eye needs, and the names of its distances.
 LEAST = {"lite2": MIN_PICTURES, "inception": FID_MIN_IMAGES}
-DISTANCES = {"lite2": ("fd_lite2", "kid_lite2"), "inception": ("fid", "kid")}
+DISTANCES = {
+    "lite2": ("fd_lite2", "fd_lite2_infinity", "kid_lite2"),
+    "inception": ("fid", "fid_infinity", "kid"),
+}
+# A normal distribution's central 95 % reach so many standard deviations.
+NORMAL = 1.96
 
 
 def halved(
@@ -56,7 +61,7 @@ def halved(
 def distances_of(
     measurement: Measurement, reference: Reference | None, eyes: Eyes
 ) -> dict[str, Estimate]:
-    """Every distance by name: its value, the interval's ends, and the reason where one is missing."""
+    """Every distance by name, and LPIPS where it is missing; a reason where there is no value."""
     photographs = measurement.photographs
     against = measurement.against or photographs
     found: dict[str, Estimate] = {}
@@ -67,13 +72,22 @@ def distances_of(
             continue
         pictures = np.stack(measurement.features[eye])
         truth = reference.of(eye, [photograph.id for photograph in against])
-        blocks = _blocks(photographs), _blocks(against)
-        far, near = names
+        far, endless, near = names
         if eye == "inception":
             found[far] = _fid(pictures, truth)
         else:
-            found[far] = _jackknifed(frechet, pictures, truth, *blocks)
-        found[near] = _jackknifed(kernel, pictures, truth, *blocks)
+            found[far] = _jackknifed(pictures, truth, _blocks(photographs), _blocks(against))
+        found[endless] = _endless(pictures, truth)
+        groups, theirs = ([one.group for one in side] for side in (photographs, against))
+        value, error = kernel_with_error(pictures, truth, groups, theirs)
+        if np.isfinite(error):
+            low, high = value - NORMAL * error, value + NORMAL * error
+            found[near] = value, low, high, len(photographs), None
+        else:
+            found[near] = value, None, None, len(photographs), ONE_PHOTOGRAPH
+    if eyes.lpips is None and measurement.values:
+        reason = eyes.missing.get("lpips", "not computed: no network of LPIPS")
+        found["lpips"] = None, None, None, len(photographs), reason
     return found
 
 
@@ -105,22 +119,31 @@ def _fid(pictures: Features, truth: Features) -> Estimate:
         return None, None, None, len(pictures), f"not computed: {error}"
 
 
+def _endless(pictures: Features, truth: Features) -> Estimate:
+    """The distance of endlessly many pictures, by extrapolation."""
+    try:
+        value = frechet_infinity(pictures, truth)
+    except ValueError as error:
+        return None, None, None, len(pictures), f"not computed: {error}"
+    reason = "interval not computed: the spread of an extrapolation is not known"
+    return value, None, None, len(pictures), reason
+
+
 def _jackknifed(
-    distance: Callable[[Features, Features], float],
     pictures: Features,
     truth: Features,
     blocks: Sequence[int],
     truth_blocks: Sequence[int],
 ) -> Estimate:
-    """A distance with its interval by the delete-block jackknife.
+    """The Fréchet distance with its interval by the delete-block jackknife.
 
     Resampling with replacement repeats pictures, which a distance between sets takes for a lack of
     variety; leaving out a tenth of the groups in turn does not (Davison and Hinkley 1997, 2.7).
     """
-    value = distance(pictures, truth)
+    value = frechet(pictures, truth)
     mine, theirs = np.asarray(blocks), np.asarray(truth_blocks)
     left_out = [
-        distance(pictures[mine != block], truth[theirs != block])
+        frechet(pictures[mine != block], truth[theirs != block])
         for block in range(BLOCKS)
         if (mine == block).any() or (theirs == block).any()
     ]

@@ -9,7 +9,7 @@ from photochrom.metrics.photographs import Photograph
 # What photographs are cut into quarters by.
 QUARTERED: dict[str, Callable[[Photograph], float]] = {
     "colourfulness": lambda photograph: photograph.colourfulness,
-    "brightness (mean L*)": lambda photograph: photograph.mean_L,
+    "brightness (mean L*)": lambda photograph: photograph.mean_lightness,
 }
 # Fewer photographs are not cut up: a figure of three pictures says nothing.
 LEAST = 8

@@ -37,9 +37,9 @@ def row_record(
 ) -> dict[str, Any]:
     """A row as JSON has it: what it is, its figures, and the photographs left out by name.
 
-    `kind` is "experiment", "yardstick" or "compared"; `everyone` is all test photographs; `distances` are those of each protocol by
-    name; `pictures` are the ids of the photographs shown. `n` and `groups` count the photographs
-    and their groups under the first protocol.
+    `kind` is "experiment", "yardstick" or "compared"; `everyone` is all test photographs;
+    `distances` are those of each protocol by name; `pictures` are the ids of the photographs shown.
+    `n` and `groups` count the photographs and their groups under the first protocol.
     """
     first = measurements[0].photographs
     missing = {
