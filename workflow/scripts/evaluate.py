@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from photochrom.runtime import (
@@ -165,8 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = pick_device(args.device)
     shown = choose_pictures(photographs, PICTURES)
     reference = read_reference(args.reference, photographs) if args.reference else None
-    blind = Eyes({}, {name: "not computed: no --reference" for name in ("lite2", "inception")})
-    eyes = load_eyes(len(photographs), device) if reference else blind
+    eyes = load_eyes(len(photographs), device) if reference else Eyes({}, {})
     painter: Painter | Folder
     painter = Folder(args.compare, photographs) if args.compare else make_painter(args, device)
 
@@ -175,30 +175,34 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_webp(args.pictures / f"{photograph.id}.webp", picture)
 
     args.pictures.mkdir(parents=True, exist_ok=True)
-    measurements = measure_protocols(
-        painter,
-        protocols,
-        photographs,
-        eyes,
-        keep,
-        degradations if args.model else (),
-        args.threads,
-    )
-    complain_of_missing(measurements[0].missing, len(photographs))
-    if not isinstance(painter, Folder) and args.yardstick not in ("real", "levin", "truth"):
-        measurements += measure_plates(painter, args.plates, args.threads)
-
     kind = "experiment" if args.model else "compared" if args.compare else "yardstick"
-    record = row_record(
-        args.row,
-        kind,
-        painter.description,
-        painter.digest,
-        photographs,
-        measurements,
-        {each.protocol.name: distances_of(each, reference, eyes) for each in measurements},
-        {path.stem for path in args.pictures.iterdir()},
-    )
+    with TemporaryDirectory(dir=args.out.parent, prefix=".pictures-") as folder:
+        measurements = measure_protocols(
+            painter,
+            protocols,
+            photographs,
+            eyes,
+            keep,
+            degradations if args.model else (),
+            args.threads,
+            Path(folder) / "squares" if eyes.see and args.yardstick != "real" else None,
+        )
+        complain_of_missing(measurements[0].missing, len(photographs))
+        if not isinstance(painter, Folder) and args.yardstick not in ("real", "levin", "truth"):
+            measurements += measure_plates(painter, args.plates, args.threads)
+        record = row_record(
+            args.row,
+            kind,
+            painter.description,
+            painter.digest,
+            photographs,
+            measurements,
+            {
+                each.protocol.name: distances_of(each, reference, eyes, args.threads)
+                for each in measurements
+            },
+            {path.stem for path in args.pictures.iterdir()},
+        )
     write_text(args.per_image, per_image_text(measurements))
     write_json(args.out, record)
     log.info(
@@ -220,10 +224,12 @@ def measure_protocols(
     keep: "Callable[[Photograph, NDArray[np.uint8]], None]",
     degradations: Sequence[str],
     threads: int,
+    spool: Path | None,
 ) -> "list[Measurement]":
     """A measurement under each protocol; pictures of one size are painted once.
 
-    `keep` is given the pictures of the first protocol, which is also the one of degradations.
+    `keep` is given the pictures of the first protocol, which is also the one of degradations;
+    `spool`, a file to be made, takes up the squares.
     """
     from photochrom.metrics.measuring import measure
     from photochrom.metrics.painting import Folder
@@ -246,6 +252,7 @@ def measure_protocols(
                 keep if first else leave,
                 None if isinstance(painter, Folder) else painter.paint,
                 degradations if first else (),
+                spool if protocol.size else None,
             )
         measured = of_size[protocol.size]
         if protocol.reference == "disjoint":

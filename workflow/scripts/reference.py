@@ -44,10 +44,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
+    from photochrom.color import colourfulness
     from photochrom.images import ImageError, decoder_threads
     from photochrom.metrics.eyes import load_eyes, write_reference
     from photochrom.metrics.measuring import ordered_map
     from photochrom.metrics.photographs import load_original, read_photographs
+    from photochrom.metrics.saturation import thinned
 
     # Photographs are worked on in parallel, each by one thread.
     torch.set_num_threads(1)
@@ -55,15 +57,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     photographs = read_photographs(args.catalog, args.split, "test")
     eyes = load_eyes(len(photographs), pick_device(args.device))
 
-    def work(photograph: "Photograph") -> "dict[str, Features] | None":
-        """What the eyes see, or None of an original that every row will name as missing."""
+    def work(photograph: "Photograph") -> "tuple[float, dict[str, Features]] | None":
+        """Colourfulness and what the eyes see, or None of what every row will name as missing."""
         try:
             square = load_original(photograph, SIZE)
         except ImageError:
             return None
-        return {name: see(square) for name, see in eyes.see.items()}
+        return colourfulness(thinned(square)), {name: see(square) for name, see in eyes.see.items()}
 
-    seen = []
+    seen, colours = [], []
     features: dict[str, list[Features]] = {}
     # Without eyes there is nothing to look at.
     outcomes = ordered_map(work, photographs if eyes.see else [], args.threads)
@@ -73,9 +75,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     ):
         if outcome is not None:
             seen.append(photograph)
-            for name, row in outcome.items():
+            colours.append(outcome[0])
+            for name, row in outcome[1].items():
                 features.setdefault(name, []).append(row)
-    write_reference(args.out, seen, features, eyes.missing)
+    write_reference(args.out, seen, colours, features, eyes.missing)
     for name, reason in eyes.missing.items():
         log.info("%s: %s", name, reason)
     log.info("%d photographs seen: %s", len(seen), args.out)

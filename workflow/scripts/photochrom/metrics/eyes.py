@@ -1,10 +1,12 @@
 """The networks whose features tell how far pictures are from photographs as a whole.
 
-`lite2` is the offline evaluation network, `inception` pytorch-fid's. What they see in the test
-photographs is the same for every row, so it is seen once and kept in a file, the reference.
+`lite2` is the offline evaluation network, `inception` pytorch-fid's, and `inception-clean` the same
+on pictures that are resized as clean-fid does. What they see in the test photographs is the same
+for every row, so it is seen once and kept in a file, the reference.
 """
 
 import io
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from photochrom.metrics.frechet import (
     FID_MIN_IMAGES,
     NotComputedError,
+    clean_resized,
     inception_features,
     load_inception,
 )
@@ -27,7 +30,7 @@ from photochrom.metrics.pixel import Picture
 from photochrom.runtime import StageError, existing_file, write_bytes
 
 Features = NDArray[np.float32]
-NAMES = ("lite2", "inception")
+NAMES = ("lite2", "inception", "inception-clean")
 
 
 @dataclass(frozen=True)
@@ -46,18 +49,30 @@ class Eyes:
 class Reference:
     """What the eyes see in the photographs: features (N, F) by name, in the order of `ids`.
 
-    `contents` are the photographs' digests.
+    `contents` are the photographs' digests, `colourfulness` (N,) is theirs when `thinned`.
     """
 
     ids: Sequence[str]
     contents: Sequence[str]
+    colourfulness: NDArray[np.float64]
     features: Mapping[str, Features]
     missing: Mapping[str, str]
 
+    def lacks(self, ids: Sequence[str]) -> int:
+        """How many of some photographs are not in it."""
+        return len(set(ids) - set(self.ids))
+
     def of(self, name: str, ids: Sequence[str]) -> Features:
         """The features (n, F) of some photographs."""
+        return self.features[name][self._places(ids)]
+
+    def mean_colourfulness(self, ids: Sequence[str]) -> float:
+        """The mean colourfulness of some photographs, thinned."""
+        return float(self.colourfulness[self._places(ids)].mean())
+
+    def _places(self, ids: Sequence[str]) -> list[int]:
         places = {id: place for place, id in enumerate(self.ids)}
-        return self.features[name][[places[id] for id in ids]]
+        return [places[id] for id in ids]
 
 
 def load_eyes(count: int, device: torch.device) -> Eyes:
@@ -73,11 +88,10 @@ def load_eyes(count: int, device: torch.device) -> Eyes:
     try:
         _enough(count, FID_MIN_IMAGES, "a FID needs", "; kid_lite2 needs fewer")
         inception = load_inception(device)
-        see["inception"] = lambda picture: inception_features(inception, picture[None])[0].astype(
-            np.float32
-        )
+        see["inception"] = lambda picture: _inception(inception, picture)
+        see["inception-clean"] = lambda picture: _inception(inception, clean_resized(picture))
     except NotComputedError as error:
-        missing["inception"] = f"not computed: {error}"
+        missing |= dict.fromkeys(("inception", "inception-clean"), f"not computed: {error}")
     lpips = None
     try:
         lpips = load_lpips(device)
@@ -89,6 +103,7 @@ def load_eyes(count: int, device: torch.device) -> Eyes:
 def write_reference(
     path: Path,
     photographs: Sequence[Photograph],
+    colourfulness: Sequence[float],
     features: Mapping[str, Sequence[Features]],
     missing: Mapping[str, str],
 ) -> None:
@@ -96,6 +111,7 @@ def write_reference(
     arrays: dict[str, NDArray[Any]] = {
         "ids": np.array([photograph.id for photograph in photographs], str),
         "contents": np.array([photograph.sha256 for photograph in photographs], str),
+        "colourfulness": np.array(colourfulness, np.float64),
         "missing": np.array([f"{name} {missing[name]}" for name in NAMES if name in missing], str),
         **{f"features {name}": np.stack(rows) for name, rows in features.items() if rows},
     }
@@ -109,16 +125,21 @@ def read_reference(path: Path, photographs: Sequence[Photograph]) -> Reference:
     try:
         with np.load(existing_file(path, "reference.py"), allow_pickle=False) as file:
             ids, contents = file["ids"].tolist(), file["contents"].tolist()
+            colourfulness = file["colourfulness"]
             missing = dict(text.split(" ", 1) for text in file["missing"].tolist())
             features = {
                 name: file[f"features {name}"] for name in NAMES if f"features {name}" in file
             }
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise StageError(f"{path} cannot be used ({error}); make it again: reference.py") from error
     expected = {photograph.id: photograph.sha256 for photograph in photographs}
     if any(expected.get(id) != content for id, content in zip(ids, contents, strict=True)):
         raise StageError(f"{path} is of other photographs; make it again: reference.py")
-    return Reference(ids, contents, features, missing)
+    return Reference(ids, contents, colourfulness, features, missing)
+
+
+def _inception(inception: torch.nn.Module, picture: NDArray[Any]) -> Features:
+    return inception_features(inception, picture[None])[0].astype(np.float32)
 
 
 def _batch(picture: Picture, device: torch.device) -> torch.Tensor:

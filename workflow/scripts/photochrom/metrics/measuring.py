@@ -8,7 +8,9 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
@@ -94,9 +96,10 @@ class Measured:
 class Measurement:
     """What is kept under one protocol: lists over the photographs that could be measured.
 
-    `missing` holds the others, each with the reason; `features` the pictures' by eye; `degraded`
-    the figures by degradation. Under a disjoint protocol there are no figures of single
-    photographs, and `against` holds the photographs of the other half.
+    `missing` holds the others, each with the reason; `features` the pictures' by eye; `pictures`
+    (N, S, S, 3) themselves, where asked for; `degraded` the figures by degradation. Under a
+    disjoint protocol there are no figures of single photographs, and `against` holds the
+    photographs of the other half.
     """
 
     protocol: Protocol
@@ -106,6 +109,7 @@ class Measurement:
     uncertainty: list[float | None] = field(default_factory=list)
     missing: list[tuple[Photograph, str]] = field(default_factory=list)
     features: dict[str, list[Features]] = field(default_factory=dict)
+    pictures: NDArray[np.uint8] | None = None
     degraded: dict[str, list[tuple[Mapping[str, float], Bins]]] = field(default_factory=dict)
     against: list[Photograph] = field(default_factory=list)
 
@@ -154,11 +158,13 @@ def measure(
     keep: Callable[[Photograph, Picture], None],
     paint: Paint | None = None,
     degradations: Sequence[str] = (),
+    spool: Path | None = None,
 ) -> Measurement:
     """Measure a row over `photographs`, in their order.
 
     `keep` is given each picture as it comes; `paint` paints anew what `degradations` leave of a
-    photograph. Without an LPIPS network its figure is NaN.
+    photograph; `spool`, a file to be made, takes up the pictures of a protocol of squares. Without
+    an LPIPS network its figure is NaN.
     """
 
     def work(photograph: Photograph) -> Measured | str:
@@ -180,21 +186,27 @@ def measure(
 
     result = Measurement(protocol)
     outcomes = ordered_map(work, photographs, threads)
-    for photograph, outcome in zip(
-        photographs, progress(outcomes, len(photographs), protocol.name), strict=True
-    ):
-        if isinstance(outcome, str):
-            result.missing.append((photograph, outcome))
-            continue
-        keep(photograph, outcome.picture)
-        result.photographs.append(photograph)
-        result.values.append(outcome.values)
-        result.bins.append(outcome.bins)
-        result.uncertainty.append(outcome.uncertainty)
-        for name, row in outcome.features.items():
-            result.features.setdefault(name, []).append(row)
-        for name, again in outcome.degraded.items():
-            result.degraded.setdefault(name, []).append(again)
+    with spool.open("wb") if spool else nullcontext() as file:
+        for photograph, outcome in zip(
+            photographs, progress(outcomes, len(photographs), protocol.name), strict=True
+        ):
+            if isinstance(outcome, str):
+                result.missing.append((photograph, outcome))
+                continue
+            keep(photograph, outcome.picture)
+            if file is not None:
+                file.write(outcome.picture.tobytes())
+            result.photographs.append(photograph)
+            result.values.append(outcome.values)
+            result.bins.append(outcome.bins)
+            result.uncertainty.append(outcome.uncertainty)
+            for name, row in outcome.features.items():
+                result.features.setdefault(name, []).append(row)
+            for name, again in outcome.degraded.items():
+                result.degraded.setdefault(name, []).append(again)
+    if spool is not None and protocol.size is not None and result.photographs:
+        shape = (len(result.photographs), protocol.size, protocol.size, 3)
+        result.pictures = np.memmap(spool, np.uint8, "r", shape=shape)
     return result
 
 

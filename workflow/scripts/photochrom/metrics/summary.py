@@ -260,7 +260,7 @@ def _estimates(
     sums = group_sums(np.column_stack([np.where(has, table, 0), has]), groups)
     counts = dict(zip(names, has.sum(axis=0).tolist(), strict=True))
     found = {
-        name: _estimated(statistic, sums, counts[name])
+        name: _estimated(statistic, sums, counts.get(name, len(groups)))
         for name, statistic in _statistics(names).items()
     }
     found["auc_balanced_pooled"] = _estimated(
