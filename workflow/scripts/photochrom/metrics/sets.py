@@ -207,14 +207,10 @@ def _jackknifed(
     """
     value = frechet(pictures, truth)
     mine, theirs = np.asarray(blocks), np.asarray(truth_blocks)
-    left_out = [
-        frechet(pictures[mine != block], truth[theirs != block])
-        for block in range(BLOCKS)
-        if (mine == block).any() or (theirs == block).any()
-    ]
-    if len(left_out) < BLOCKS:
+    if len({*blocks, *truth_blocks}) < BLOCKS:
         reason = f"interval not computed: fewer than {BLOCKS} groups of photographs"
         return value, None, None, len(pictures), reason
+    left_out = [frechet(pictures[mine != block], truth[theirs != block]) for block in range(BLOCKS)]
     spread = np.var(left_out) * (BLOCKS - 1)
     reach = STUDENT * float(np.sqrt(spread))
     return value, value - reach, value + reach, len(pictures), None

@@ -163,7 +163,7 @@ def calibration(measurement: Measurement) -> dict[str, Any] | None:
 
     Spearman's rank correlation with the negative CIEDE2000, with its bootstrap interval over
     groups, and the mean error in ten classes of rising confidence. None for a painter that says no
-    uncertainty, or of fewer than ten photographs.
+    uncertainty or always the same, or of fewer than ten photographs.
     """
     from scipy.stats import rankdata
 
@@ -178,6 +178,8 @@ def calibration(measurement: Measurement) -> dict[str, Any] | None:
         return None
     groups = [group for group, _, _ in known]
     confidence, error = (np.array(column) for column in list(zip(*known, strict=True))[1:])
+    if len(np.unique(confidence)) == 1 or len(np.unique(error)) == 1:
+        return None
     one, other = rankdata(confidence), rankdata(-error)
     # A resample's correlation of the ranks among all photographs: ranks anew would differ little.
     products = np.column_stack([np.ones(len(one)), one, other, one**2, other**2, one * other])
