@@ -72,7 +72,7 @@ def row_record(
             if measurement.values
             for record in slice_records(measurement, model_digest, everyone)
         ],
-        "calibration": calibration(measurements[0]),
+        "calibration": next((calibration(one) for one in measurements if one.values), None),
         "missing": [missing[name] for name in sorted(missing)],
         "pictures": sorted(pictures),
         "software_version": __version__,
