@@ -47,8 +47,8 @@ EXPLAINED = {
     "is neutral.",
     "edge_bleeding": "The share of the colour's changes that lie beside the edges of the "
     "photograph's colours rather than on them, above the photograph's own share.",
-    "colour_coverage": "Of the photograph's colours, squares of ten units that fill a hundredth of "
-    "it, those that the picture has too.",
+    "colour_coverage": "Of the photograph's colours, squares of ten units that fill a thousandth "
+    "of it, those that the picture has too.",
     "gamut_overflow": "Pixels whose colour had to be weakened to fit sRGB at their lightness.",
     "gamut_excess": "How much chroma that took, averaged over all pixels.",
     "lightness_error": "The input's lightness is kept, so this is rounding to 8 bits.",
