@@ -1,4 +1,4 @@
-"""The Fréchet distance on known distributions, the streamed moments, the absence of weights."""
+"""The Fréchet distance on known distributions, the absence of weights."""
 
 import urllib.error
 import warnings
@@ -11,7 +11,6 @@ from pytorch_fid import inception as published
 
 from photochrom.metrics import frechet
 from photochrom.metrics.frechet import (
-    FeatureStatistics,
     NotComputedError,
     clean_resized,
     frechet_distance,
@@ -55,18 +54,6 @@ def test_says_nothing_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None
         warnings.simplefilter("error")
         frechet_distance(np.zeros(24), covariance(1), np.zeros(24), covariance(2))
     assert capfd.readouterr() == ("", "")
-
-
-@pytest.mark.parametrize("count", [2, 64, 150])
-def test_streamed_moments(count: int) -> None:
-    rows = np.random.default_rng(3).normal(2.0, 1.0, size=(count, 5))
-    statistics = FeatureStatistics()
-    for row in rows:
-        statistics.add(row)
-    mean, products = statistics.moments()
-    assert statistics.count == count
-    assert mean == pytest.approx(rows.mean(axis=0))
-    assert products == pytest.approx(np.cov(rows, rowvar=False))
 
 
 class MeanColour(torch.nn.Module):

@@ -244,6 +244,12 @@ def jpeg_bytes(array: NDArray[np.uint8], quality: int = 85) -> bytes:
     return image.jpegsave_buffer(Q=quality, keep="none", subsample_mode="off", optimize_coding=True)
 
 
+def write_webp(path: Path, array: NDArray[np.uint8], quality: int = 90) -> None:
+    """Write uint8 (H, W, 3) as WebP without metadata, atomically; equal pixels give equal bytes."""
+    image = pyvips.Image.new_from_array(array)
+    write_bytes(path, image.webpsave_buffer(Q=quality, keep="none", smart_subsample=True))
+
+
 def path_to_text(path: Path) -> str:
     """A path as tables hold it: UTF-8, one line, reversible by `path_from_text`.
 

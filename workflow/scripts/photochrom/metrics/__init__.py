@@ -1,8 +1,9 @@
 """The figures of a report: what each is called, what it counts in, and the record of one value.
 
 The families live in modules of their own: `pixel`, `colour`, `behaviour`, `perceptual`, and of
-whole sets `distances`, `frechet`, `lite2` and `saturation`; `protocols` says which pictures are
-compared and puts the families together; `bootstrap` gives the intervals.
+whole sets `distances`, `frechet`, `lite2` and `saturation`. `protocols` says which pictures are
+compared, `painting` how they are had, `measuring` puts the families together, `sets` those of whole
+sets, and `summary` makes a row of them; `bootstrap` gives the intervals.
 """
 
 from dataclasses import asdict, dataclass

@@ -25,7 +25,6 @@ FEATURES = 2048
 _SIDE = 299  # pixels that Inception sees
 
 _DOWNLOAD_SECONDS = 30.0  # without an answer
-_BUFFER_ROWS = 64
 
 
 class NotComputedError(Exception):
@@ -102,37 +101,6 @@ def clean_resized(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         for channel in range(3)
     ]
     return np.stack([np.asarray(channel) for channel in channels], axis=-1).clip(0, 255)
-
-
-class FeatureStatistics:
-    """Mean and covariance of features that arrive one by one, in constant memory."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._sum: NDArray[np.float64] | float = 0.0
-        self._products: NDArray[np.float64] | float = 0.0
-        self._buffer: list[NDArray[np.float64]] = []
-
-    def add(self, row: NDArray[np.float64]) -> None:
-        """Take in the features (F,) of one picture."""
-        self.count += 1
-        self._buffer.append(row)
-        if len(self._buffer) == _BUFFER_ROWS:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._buffer:
-            rows = np.stack(self._buffer)
-            self._sum = self._sum + rows.sum(axis=0)
-            self._products = self._products + rows.T @ rows
-            self._buffer.clear()
-
-    def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean (F,) and sample covariance (F, F), as np.mean and np.cov; two rows at least."""
-        self._flush()
-        mean = np.asarray(self._sum) / self.count
-        covariance = (self._products - self.count * np.outer(mean, mean)) / (self.count - 1)
-        return mean, covariance
 
 
 def frechet_distance(

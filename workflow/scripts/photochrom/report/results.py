@@ -24,8 +24,10 @@ HINTS = {
 EXPLAINED = {
     "psnr_rgb": "Agreement with the photograph, pixel by pixel. It rewards caution: plain grey "
     "scores well, because a wrong colour costs more than none.",
+    "psnr_ab": "The same of colour alone, without the lightness that all rows share.",
     "ssim": "Agreement of local structure. Most of it is lightness, which all rows share, so the "
     "differences are small.",
+    "lpips": "Distance of the features of an AlexNet, picture by picture (Zhang and others 2018).",
     "ciede2000": "Perceived difference of colour, averaged over the pixels; 1 is about the least "
     "an eye can see.",
     "auc": "The share of pixels whose a, b error stays within a threshold, averaged over the "
@@ -39,13 +41,28 @@ EXPLAINED = {
     "colourfulness_difference": "How far the mean colourfulness is from the truth's. Pictures that "
     "are too dull and too vivid cancel out here.",
     "colourfulness_error": "The same distance picture by picture, where nothing cancels out.",
+    "colourfulness_abs": "The formula that many papers' programs use, with absolute opponents. It "
+    "is not Hasler and Süsstrunk's, and serves for comparison with those papers.",
+    "neutral_drift": "How colourful grey things have become: the mean chroma where the photograph "
+    "is neutral.",
+    "edge_bleeding": "The share of the colour's changes that lie beside the edges of the "
+    "photograph's colours rather than on them, above the photograph's own share.",
+    "colour_coverage": "Of the photograph's colours, squares of ten units that fill a thousandth "
+    "of it, those that the picture has too.",
+    "gamut_overflow": "Pixels whose colour had to be weakened to fit sRGB at their lightness.",
+    "gamut_excess": "How much chroma that took, averaged over all pixels.",
     "lightness_error": "The input's lightness is kept, so this is rounding to 8 bits.",
     "fd_lite2": "How unlike the two sets of pictures are to an EfficientNet that no recipe trains "
     "with: the Fréchet distance of its features. It is biased upwards with few pictures.",
+    "fd_lite2_infinity": "What that distance tends to as pictures join, free of their number's "
+    "bias (Chong and Forsyth 2020).",
+    "hi_fd_lite2": "The same distance after the chroma of all pictures was scaled by one factor to "
+    "the photographs' mean colourfulness: strong colour earns nothing here, only right colour.",
     "kid_lite2": "The kernel distance of the same features. It has no such bias, and serves where "
     "pictures are too few for a FID.",
     "fid": "How unlike the two sets of pictures are to an Inception network. With few pictures "
     "the figure says little, so it is not computed then.",
+    "fid_clean": "The same with pictures resized as clean-fid does (Parmar, Zhang and Zhu 2022).",
 }
 
 
