@@ -20,7 +20,15 @@ from scipy import stats
 from skimage import filters, io, transform
 
 import report
-from photochrom.archive.records import DONE, FAILED, SKIPPED, WARNING, Status, write_rows
+from photochrom.archive.records import (
+    DONE,
+    FAILED,
+    SKIPPED,
+    WARNING,
+    Status,
+    uncertainty_path,
+    write_rows,
+)
 from photochrom.archive.review import write_review
 from photochrom.color import colourfulness, lab_to_rgb, reduce_chroma, rgb_to_lab
 from photochrom.images import path_to_text, write_png
@@ -408,7 +416,10 @@ def write_archive(root: Path, hostile: str, step: int = 4) -> Path:
         record = {
             "chroma": {"mean": 12.0, "share_of_pixels_reduced": round(0.02 * number, 2)},
             "original": {"licence": "CC0", "attribution": f"scikit-image{hostile}"},
+            "uncertainty": {"mean": round(0.3 - 0.05 * number, 2)},
         }
+        unsure = np.rint(255 * (1 + height) / 2).astype(np.uint8)[:, ::-1]
+        write_png(uncertainty_path(output), np.ascontiguousarray(unsure))
         write_json(output.with_name(f"{output.name}.json"), record)
         relative = path_to_text(output.relative_to(root))
         rows.append(
@@ -424,6 +435,7 @@ def write_archive(root: Path, hostile: str, step: int = 4) -> Path:
                 model_sha256=hashlib.sha256(b"model").hexdigest(),
                 max_dL=f"{0.21 + 0.03 * number:.4f}",
                 mean_dL="0.0710",
+                confidence=f"{0.5 + 0.1 * number:.4f}",
                 seconds="0.4",
             )
         )

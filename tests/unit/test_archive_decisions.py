@@ -47,8 +47,10 @@ def test_a_table_is_read(tmp_path: Path) -> None:
 
 
 def test_bad_rows_are_named_and_the_rest_counts(tmp_path: Path) -> None:
-    rows = ("a,,,keep,,,", ",,,accept,,,", "b,xyz,,accept,,,", "c,,,redo,9,,", "d,,,redo,nan,,")
-    rows += ("e,,,accept,,,", "e,,,reject,,,")
+    rows = (
+        *("a,,,keep,,,", ",,,accept,,,", "b,xyz,,accept,,,", "c,,,redo,9,,", "d,,,redo,nan,,"),
+        *("e,,,accept,,,", "e,,,reject,,,"),
+    )
     decisions, faults = read_decisions(table(tmp_path / "r.csv", *rows))
     assert {path: one.decision for path, one in decisions.items()} == {"e": "reject"}
     words = ("accept, reject, redo", "no path", "SHA-256", "from 0 to 4", "from 0 to 4", "again")

@@ -13,15 +13,6 @@ for (const input of document.querySelectorAll(".pair input")) {
   show();
 }
 
-// Review page: show the entries of one status.
-for (const choice of document.querySelectorAll(".filter input")) {
-  choice.addEventListener("change", () => {
-    for (const entry of document.querySelectorAll(".entry")) {
-      entry.hidden = choice.value !== "all" && entry.dataset.status !== choice.value;
-    }
-  });
-}
-
 // Paper cannot be unfolded.
 addEventListener("beforeprint", () => {
   for (const fold of document.querySelectorAll("details")) fold.open = true;

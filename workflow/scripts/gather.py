@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import pandas as pd
 
-    from photochrom.archive.decisions import read_decisions, strangers
+    from photochrom.archive.decisions import Decision, read_decisions, strangers
     from photochrom.archive.gather import decided, gather_statuses, manifest_text, tidy
     from photochrom.archive.hints import read_hints, unused
     from photochrom.archive.records import Planned, Status, read_rows, write_rows
@@ -41,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     plan = read_rows(args.plan / "plan.csv", Planned, "plan.py")
     found = [row for path in args.status for row in read_rows(path, Status, "colorize.py")]
     statuses = gather_statuses(plan, found)
+    decisions: dict[str, Decision] = {}
     if args.decisions:
         decisions, _ = read_decisions(args.decisions)  # colorize.py has named its faults
         for line in strangers(decisions.values(), (row.path for row in plan)):
@@ -51,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             log.warning("%s: %s", args.hints, line)
     tidy(statuses, args.root)
     write_text(args.manifest, manifest_text(statuses, args.root))
-    write_review(args.archive, pd.DataFrame(list(map(asdict, statuses))), args.root, args.review)
+    rows = pd.DataFrame(list(map(asdict, statuses)))
+    write_review(args.archive, rows, args.root, args.review, decisions)
     write_rows(args.out, Status, statuses)
     counts = Counter(status.status for status in statuses)
     summary = ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))

@@ -26,8 +26,14 @@ TEMPLATES = Path(__file__).resolve().parents[2] / "report"
 JPEG_QUALITY = 90
 
 
-def render(template: str, scripts: Sequence[str] = ("page.js",), /, **values: object) -> str:
-    """A page from `template` in TEMPLATES; style sheet and scripts are written into it, as one."""
+def render(
+    template: str,
+    scripts: Sequence[str] = ("page.js",),
+    styles: Sequence[str] = ("page.css",),
+    /,
+    **values: object,
+) -> str:
+    """A page from `template` in TEMPLATES; style sheets and scripts are written into it, as one."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -40,10 +46,13 @@ def render(template: str, scripts: Sequence[str] = ("page.js",), /, **values: ob
         number=number, interval=interval, counted=counted, duration=duration, p_words=p_words
     )
     environment.filters["comma"] = lambda count: f"{count:,}"
-    script = "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in scripts)
+    script, style = (
+        "\n".join((TEMPLATES / name).read_text(encoding="utf-8") for name in names)
+        for names in (scripts, styles)
+    )
     digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
     return environment.get_template(template).render(
-        style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
+        style=Markup(style),
         script=Markup(script),
         script_digest=f"sha256-{digest}",
         **values,

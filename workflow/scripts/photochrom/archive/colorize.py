@@ -35,16 +35,20 @@ from photochrom.archive.provenance import (
     finished,
     settings_digest,
 )
-from photochrom.archive.records import DONE, FAILED, SKIPPED, WARNING, Planned, Status
-from photochrom.archive.samples import contact_sheet, uncertainty_png
-from photochrom.archive.scan import Scan, open_scan
-from photochrom.archive.sidecar import (
+from photochrom.archive.records import (
+    DONE,
+    FAILED,
+    SKIPPED,
+    WARNING,
+    Planned,
+    Status,
     samples_path,
     sidecar_path,
-    sidecar_record,
     uncertainty_path,
-    warnings_of,
 )
+from photochrom.archive.samples import contact_sheet, uncertainty_png
+from photochrom.archive.scan import Scan, open_scan
+from photochrom.archive.sidecar import sidecar_record, warnings_of
 from photochrom.archive.xmp import XmpError, xmp_packet
 from photochrom.images import ImageError, path_from_text
 from photochrom.runtime import (

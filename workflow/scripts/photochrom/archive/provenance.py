@@ -53,6 +53,7 @@ CODE = (
     "models/photochrom.py",
     "models/unet.py",
     "models/zhang16.py",
+    "pillow_images.py",
     "uncertainty.py",
 )
 

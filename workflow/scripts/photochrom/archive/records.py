@@ -89,3 +89,18 @@ def read_rows(path: Path, kind: type[Row], made_by: str) -> list[Row]:
     return [
         kind(**{name: row[name] for name in columns}) for row in read_table(path, columns, made_by)
     ]
+
+
+def sidecar_path(output: Path) -> Path:
+    """Where the sidecar of a derivative lies."""
+    return output.with_name(output.name + ".json")
+
+
+def uncertainty_path(output: Path) -> Path:
+    """Where the uncertainty of a derivative is shown."""
+    return output.with_name(output.name + ".uncertainty.png")
+
+
+def samples_path(output: Path) -> Path:
+    """Where the contact sheet of a derivative lies."""
+    return output.with_name(output.name + ".samples.jpg")

@@ -12,8 +12,16 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from photochrom.archive.records import DONE, FAILED, SKIPPED, WARNING, Status
-from photochrom.images import ImageError, jpeg_bytes, path_from_text
+from photochrom.archive.decisions import Decision
+from photochrom.archive.records import (
+    DONE,
+    FAILED,
+    SKIPPED,
+    WARNING,
+    Status,
+    uncertainty_path,
+)
+from photochrom.images import ImageError, jpeg_bytes, path_from_text, path_to_text
 from photochrom.pages import counted, link, number, preview, render
 from photochrom.runtime import progress, write_bytes, write_text
 
@@ -33,8 +41,14 @@ STATUSES = {
 }
 
 
-def write_review(archive: str, rows: "pd.DataFrame", root: Path, out: Path) -> None:
-    """Write the page `out` and its previews `root`/review/*.jpg.
+def write_review(
+    archive: str,
+    rows: "pd.DataFrame",
+    root: Path,
+    out: Path,
+    decisions: Mapping[str, Decision] | None = None,
+) -> None:
+    """Write the page `out` and its previews `root`/review/*.jpg; it starts with `decisions`.
 
     `rows` has the columns of status.csv, as text; `root` is the folder its outputs and sidecars
     are relative to, and `out` lies in it. A picture whose preview cannot be made is shown in words.
@@ -45,14 +59,17 @@ def write_review(archive: str, rows: "pd.DataFrame", root: Path, out: Path) -> N
         for cells in rows.reindex(columns=columns).fillna("").astype(str).to_numpy().tolist()
     ]
     records = {row["path"]: read_record(row, root) for row in table}
-    used: set[str] = set()
+    used: dict[str, tuple[int, int]] = {}
     entries = [
-        _entry(row, records[row["path"]], root, used)
+        _entry(row, records[row["path"]], (decisions or {}).get(row["path"]), root, used)
         for row in progress(review_order(table, records), total=len(table), what="previews")
     ]
     page = render(
         "review.html.j2",
+        ("page.js", "review.js"),
+        ("page.css", "review.css"),
         archive=archive,
+        calibrated=any(row["confidence"] for row in table),
         summary=archive_summary(table),
         statuses=[(name, words, count) for name, words, count in status_counts(table) if count],
         models=sorted({row["model_sha256"] for row in table if row["model_sha256"]}),
@@ -103,10 +120,12 @@ class Record:
     """What the page uses of a derivative's sidecar.
 
     `reduced` is the share (0..1) of pixels whose colour was too vivid for sRGB and was dulled;
-    `credit` names author and licence of the scan where they are known.
+    `unsure` is how unsure the model was (0..1, the mean over the pixels); `credit` names author and
+    licence of the scan where they are known.
     """
 
     reduced: float | None = None
+    unsure: float | None = None
     credit: str = ""
 
 
@@ -119,8 +138,11 @@ def read_record(row: Mapping[str, str], root: Path) -> Record:
         original = content.get("original", {})
         credit = [original.get("attribution", ""), original.get("licence", "")]
         reduced = content.get("chroma", {}).get("share_of_pixels_reduced")
+        unsure = content.get("uncertainty", {}).get("mean")
         return Record(
-            None if reduced is None else float(reduced), ", ".join(filter(None, map(str, credit)))
+            None if reduced is None else float(reduced),
+            None if unsure is None else float(unsure),
+            ", ".join(filter(None, map(str, credit))),
         )
     except (OSError, ValueError, TypeError, AttributeError):
         return Record()
@@ -131,7 +153,8 @@ def review_order(
 ) -> list[Mapping[str, str]]:
     """The rows in the order in which a person should look at them.
 
-    By status; then the pictures with the largest share of colours that sRGB cannot show, since
+    By status; then the pictures of which the model was least sure (its confidence falls as its
+    uncertainty grows); then those with the largest share of colours that sRGB cannot show, since
     colours so vivid are seldom right; then by path.
     """
     rank = {name: place for place, name in enumerate(STATUSES)}
@@ -139,57 +162,78 @@ def review_order(
         rows,
         key=lambda row: (
             rank.get(row["status"], -1),
+            -(records[row["path"]].unsure or 0.0),
             -(records[row["path"]].reduced or 0.0),
             row["path"],
         ),
     )
 
 
-def _entry(row: Mapping[str, str], record: Record, root: Path, used: set[str]) -> dict[str, Any]:
-    """What the template says of one file; `used` collects the names of the previews in use."""
+def _entry(
+    row: Mapping[str, str],
+    record: Record,
+    decision: Decision | None,
+    root: Path,
+    used: dict[str, tuple[int, int]],
+) -> dict[str, Any]:
+    """What the template says of one file; `used` collects the previews in use with their sizes."""
     entry: dict[str, Any] = {
         **row,
         "words": STATUSES.get(row["status"], row["status"]),
         "max_dL": float(row["max_dL"]) if row["max_dL"] else None,
         "mean_dL": float(row["mean_dL"]) if row["mean_dL"] else None,
         "reduced": record.reduced,
+        "unsure": record.unsure,
+        "confidence": float(row["confidence"]) if row["confidence"] else None,
+        "map_link": "",
+        "decision": "",
         "credit": record.credit,
         "output_link": link(row["output"]),
         "sidecar_link": link(row["sidecar"]),
         "pair": None,
         "no_pair": "",
     }
+    if decision is not None and decision.applies(row["source_sha256"], row["model_sha256"]):
+        entry |= {
+            "decision": decision.decision,
+            "remark": decision.remark,
+            "saturation": "" if decision.saturation is None else f"{decision.saturation:g}",
+            "abstain": "" if decision.abstain is None else f"{decision.abstain:g}",
+        }
     folder = root / PREVIEWS
     if row["output"]:
         output = root / path_from_text(row["output"])
+        if uncertainty_path(output).is_file():
+            entry["map_link"] = link(path_to_text(uncertainty_path(output).relative_to(root)))
         try:
-            scan = _preview(path_from_text(row["source"]), row["source_sha256"], folder)
-            picture = _preview(output, row["output_sha256"], folder)
+            scan = _preview(path_from_text(row["source"]), row["source_sha256"], folder, used)
+            picture = _preview(output, row["output_sha256"], folder, used)
         except ImageError as error:
             entry["no_pair"] = error.reason
         else:
-            used |= {scan[0], picture[0]}
             entry["pair"] = {
-                "before": f"{PREVIEWS}/{scan[0]}",
-                "after": f"{PREVIEWS}/{picture[0]}",
-                "width": picture[1],
-                "height": picture[2],
+                "before": f"{PREVIEWS}/{scan}",
+                "after": f"{PREVIEWS}/{picture}",
+                "width": used[picture][0],
+                "height": used[picture][1],
             }
     return entry
 
 
-def _preview(path: Path, sha256: str, folder: Path) -> tuple[str, int, int]:
-    """File name, width and height of the preview of a picture; made unless it is there."""
+def _preview(path: Path, sha256: str, folder: Path, used: dict[str, tuple[int, int]]) -> str:
+    """File name of the preview of a picture; made unless it is there. `used` gets its size."""
     name = f"{sha256[:16]}-{PREVIEW_PIXELS}.jpg"
-    try:
-        made = preview(folder / name, PREVIEW_PIXELS)
-    except ImageError:
-        made = preview(path, PREVIEW_PIXELS)
-        write_bytes(folder / name, jpeg_bytes(made, PREVIEW_QUALITY))
-    return name, made.shape[1], made.shape[0]
+    if name not in used:
+        try:
+            made = preview(folder / name, PREVIEW_PIXELS)
+        except ImageError:
+            made = preview(path, PREVIEW_PIXELS)
+            write_bytes(folder / name, jpeg_bytes(made, PREVIEW_QUALITY))
+        used[name] = made.shape[1], made.shape[0]
+    return name
 
 
-def _remove_stale(folder: Path, used: set[str]) -> None:
+def _remove_stale(folder: Path, used: Mapping[str, object]) -> None:
     """Remove previews that no entry shows any more, and nothing else."""
     if folder.is_dir():
         for path in folder.iterdir():

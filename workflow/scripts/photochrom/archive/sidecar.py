@@ -28,21 +28,6 @@ HARDLY_ANY_COLOUR = 1.0
 SOFTWARE = ("pyvips", "pyvips-binary", "numpy", "torch")
 
 
-def sidecar_path(output: Path) -> Path:
-    """Where the sidecar of a derivative lies."""
-    return output.with_name(output.name + ".json")
-
-
-def uncertainty_path(output: Path) -> Path:
-    """Where the uncertainty of a derivative is shown."""
-    return output.with_name(output.name + ".uncertainty.png")
-
-
-def samples_path(output: Path) -> Path:
-    """Where the contact sheet of a derivative lies."""
-    return output.with_name(output.name + ".samples.jpg")
-
-
 def sidecar_record(
     *,
     row: Planned,
