@@ -31,7 +31,8 @@ ABOVE = {
     "evaluate_row": ["filter", "split", "index_shards", "normalize", "train_phase", "reference"],
     "calibrate": ["filter", "split", "train_phase"],
     "plan": [],
-    "colorize_shard": ["plan", "train_phase", "calibrate"],
+    "export_onnx": ["train_phase"],
+    "colorize_shard": ["plan", "train_phase", "calibrate", "export_onnx"],
     "gather": ["plan", "colorize_shard"],
     "write_report": ["filter", "split", "audit", "evaluate_row", "train_phase", "gather"],
 }
@@ -125,6 +126,7 @@ CONFIG_CASES = {
     "split key": ("data={split: {key: other}}", ["split"]),
     "format of the derivatives": ("colorize={format: tiff}", ["plan"]),
     "archive shard size": ("colorize={shard_size: 1}", ["plan"]),
+    "another backend": ("colorize={backend: onnx}", ["export_onnx"]),
     "saturation": ("colorize={saturation: 0.5}", ["colorize_shard"]),
     "archive path": ("archive={scans: photos}", ["plan"]),
     "another archive": ("archive=photos", ["plan"]),

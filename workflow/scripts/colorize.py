@@ -32,6 +32,7 @@ from photochrom.runtime import (
 if TYPE_CHECKING:
     from photochrom.archive.job import Job
     from photochrom.archive.records import Status
+    from photochrom.models import Model
 
 SCRIPTS = Path(__file__).resolve().parent
 
