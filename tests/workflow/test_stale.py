@@ -31,8 +31,7 @@ ABOVE = {
     "evaluate_row": ["filter", "split", "index_shards", "normalize", "train_phase", "reference"],
     "calibrate": ["filter", "split", "train_phase"],
     "plan": [],
-    "export_onnx": ["train_phase"],
-    "colorize_shard": ["plan", "train_phase", "calibrate", "export_onnx"],
+    "colorize_shard": ["plan", "train_phase", "calibrate"],
     "gather": ["plan", "colorize_shard"],
     "write_report": ["filter", "split", "audit", "evaluate_row", "train_phase", "gather"],
 }
@@ -126,7 +125,6 @@ CONFIG_CASES = {
     "split key": ("data={split: {key: other}}", ["split"]),
     "format of the derivatives": ("colorize={format: tiff}", ["plan"]),
     "archive shard size": ("colorize={shard_size: 1}", ["plan"]),
-    "another backend": ("colorize={backend: onnx}", ["export_onnx"]),
     "saturation": ("colorize={saturation: 0.5}", ["colorize_shard"]),
     "archive path": ("archive={scans: photos}", ["plan"]),
     "another archive": ("archive=photos", ["plan"]),
@@ -153,6 +151,12 @@ def test_pictures_of_others_are_a_row_that_follows_them(finished: Workspace) -> 
         planned = finished.planned(*options)
     assert planned["evaluate_row"] == 1
     assert set(planned) == {"evaluate_row", "write_report"}
+
+
+def test_another_backend_exports_the_model_and_colorizes_anew(finished: Workspace) -> None:
+    planned = finished.planned("--config", "colorize={backend: onnx}")
+    assert planned["export_onnx"] == 1
+    assert set(planned) == below("colorize_shard") | {"export_onnx"}
 
 
 def test_known_colours_reach_the_shards(finished: Workspace) -> None:
