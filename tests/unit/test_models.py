@@ -172,7 +172,7 @@ def forge(path: Path, changes: dict[str, Any], tensors: dict[str, torch.Tensor])
     from photochrom import models
 
     entry = {**load_model(path).metadata, **changes, "weights_sha256": weights_sha256(tensors)}
-    entry["metadata_sha256"] = models._metadata_sha256(entry)
+    entry["metadata_sha256"] = models.metadata_sha256(entry)
     path.write_bytes(safetensors.torch.save(tensors, {"photochrom": json.dumps(entry)}))
 
 

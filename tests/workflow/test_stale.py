@@ -153,6 +153,12 @@ def test_pictures_of_others_are_a_row_that_follows_them(finished: Workspace) -> 
     assert set(planned) == {"evaluate_row", "write_report"}
 
 
+def test_another_backend_exports_the_model_and_colorizes_anew(finished: Workspace) -> None:
+    planned = finished.planned("--config", "colorize={backend: onnx}")
+    assert planned["export_onnx"] == 1
+    assert set(planned) == below("colorize_shard") | {"export_onnx"}
+
+
 def test_known_colours_reach_the_shards(finished: Workspace) -> None:
     table = b'file,x,y,colour,citation\ncamera.png,5,5,"9,9",a diary\n'
     with changed(finished.path / "hints.csv", table):

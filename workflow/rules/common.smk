@@ -86,6 +86,10 @@ CALIBRATION = str(Path(WEIGHTS).with_name("calibration.json"))
 if WEIGHTS not in MODELS.values() and not Path(CALIBRATION).is_file():
     CALIBRATION = []
 
+# The file that colorizes: the model itself, or its export where ONNX Runtime is to run it.
+BACKEND = config["colorize"]["backend"]
+RUNNING = WEIGHTS if BACKEND == "torch" else "results/models/exported/model.onnx"
+
 # The keys of colorize that shape a picture (archive/provenance.py).
 SETTINGS = (
     "format",
@@ -365,6 +369,22 @@ MODULES = {
         "runtime.py",
         "tables.py",
     ],
+    "export_onnx": [
+        "clahe.py",
+        "color.py",
+        "colour_bins.py",
+        "models/__init__.py",
+        "models/attention.py",
+        "models/base.py",
+        "models/encoder_unet.py",
+        "models/encoders.py",
+        "models/fusion.py",
+        "models/onnx.py",
+        "models/photochrom.py",
+        "models/unet.py",
+        "models/zhang16.py",
+        "runtime.py",
+    ],
     "colorize": [
         "archive/__init__.py",
         "archive/colorize.py",
@@ -397,6 +417,7 @@ MODULES = {
         "models/encoders.py",
         "models/fusion.py",
         "models/levin.py",
+        "models/onnx.py",
         "models/photochrom.py",
         "models/unet.py",
         "models/zhang16.py",
