@@ -20,6 +20,9 @@ include: "workflow/rules/colorize.smk"
 include: "workflow/rules/report.smk"
 
 
+report: "workflow/report/captions/workflow.rst"
+
+
 localrules:
     all,
     data,

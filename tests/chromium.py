@@ -75,6 +75,11 @@ class Browser:
             mobile=False,
         )
         self._send("POST", "/url", {"url": page.resolve().as_uri()})
+        # Of a page of some megabytes, chromedriver at times returns before all of it is read.
+        deadline = time.monotonic() + START_SECONDS
+        while self.run("return document.readyState") != "complete":
+            assert time.monotonic() < deadline, f"{page} does not finish loading"
+            time.sleep(0.02)
 
     def media(self, medium: str = "", scheme: str = "light") -> None:
         """Emulate a medium (`print`, or empty for the screen) and a colour scheme."""

@@ -215,7 +215,7 @@ def test_faults_are_rows_and_the_rest_goes_on(tmp_path: Path) -> None:
         "text.jpg": ("failed", "not an image"),
         "readme.txt": ("skipped", "not an image"),
         "list.pdf": ("skipped", "format not supported: PDF"),
-        "old.jp2": ("failed", "format not supported: JPEG 2000"),
+        "old.jp2": ("failed", "truncated or damaged"),
         "renamed.dat": ("done", ""),
         "pipe.jpg": ("failed", "not a regular file"),
         "self.jpg": ("failed", "unreadable: too many levels of symbolic links"),

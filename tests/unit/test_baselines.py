@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from photochrom.color import AB_SCALE, denormalize, normalize, rgb_to_lab
-from photochrom.metrics.protocols import paint_picture
+from photochrom.metrics.painting import paint_picture
 from photochrom.models.baselines import (
     Painter,
     constant,

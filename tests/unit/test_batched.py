@@ -10,6 +10,7 @@ from skimage.color import deltaE_ciede2000
 from photochrom import color
 from photochrom.metrics import batched
 from photochrom.metrics.colour import auc_scores, balanced_auc
+from sharma import SHARMA
 
 
 def pictures(seed: int) -> np.ndarray:
@@ -33,23 +34,11 @@ def test_ciede2000_is_scikit_images() -> None:
     assert found[3] == 0
 
 
-# Sharma, Wu and Dalal 2005, table 1: pairs 1, 4, 9, 14, 17, 19, 24 and 34.
-@pytest.mark.parametrize(
-    ("one", "other", "expected"),
-    [
-        ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
-        ((50, -1.3802, -84.2814), (50, 0, -82.7485), 1.0),
-        ((50, 2.49, -0.001), (50, -2.49, 0.0009), 7.1792),
-        ((50, -0.001, 2.49), (50, 0.0011, -2.49), 4.7461),
-        ((50, 2.5, 0), (73, 25, -18), 27.1492),
-        ((50, 2.5, 0), (56, -27, -3), 31.9030),
-        ((50, 2.5, 0), (50, 3.2592, 0.335), 1.0),
-        ((2.0776, 0.0795, -1.135), (0.9033, -0.0636, -0.5514), 0.9082),
-    ],
-)
-def test_sharmas_pairs(one: tuple[float, ...], other: tuple[float, ...], expected: float) -> None:
-    lab = [torch.tensor(each, dtype=torch.float64).reshape(1, 3, 1, 1) for each in (one, other)]
-    assert batched.ciede2000(*lab).item() == pytest.approx(expected, abs=6e-5)
+@pytest.mark.parametrize("pair", SHARMA, ids=range(1, 35))
+def test_all_of_sharmas_pairs(pair: np.ndarray) -> None:
+    one, other = (torch.from_numpy(lab.copy()).reshape(1, 3, 1, 1) for lab in (pair[:3], pair[3:6]))
+    assert batched.ciede2000(one, other).item() == pytest.approx(pair[6], abs=1e-4)
+    assert batched.ciede2000(other, one).item() == pytest.approx(pair[6], abs=1e-4)
 
 
 def test_auc_is_that_of_the_report() -> None:

@@ -1,58 +1,21 @@
 """CIEDE2000 on the published pairs, the AuC on known offsets, the bins of colours."""
 
-import io
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from photochrom.color import colourfulness
 from photochrom.metrics.colour import (
+    AB_BINS,
+    auc_by_bin,
     auc_scores,
     balanced_auc,
     ciede2000,
+    colourfulness_abs,
+    pooled_auc,
 )
-
-# Sharma, Wu and Dalal 2005, table 1: two colours in Lab and their difference, all 34 pairs.
-SHARMA = np.loadtxt(
-    io.StringIO("""
- 50.0000   2.6772 -79.7751  50.0000   0.0000 -82.7485   2.0425
- 50.0000   3.1571 -77.2803  50.0000   0.0000 -82.7485   2.8615
- 50.0000   2.8361 -74.0200  50.0000   0.0000 -82.7485   3.4412
- 50.0000  -1.3802 -84.2814  50.0000   0.0000 -82.7485   1.0000
- 50.0000  -1.1848 -84.8006  50.0000   0.0000 -82.7485   1.0000
- 50.0000  -0.9009 -85.5211  50.0000   0.0000 -82.7485   1.0000
- 50.0000   0.0000   0.0000  50.0000  -1.0000   2.0000   2.3669
- 50.0000  -1.0000   2.0000  50.0000   0.0000   0.0000   2.3669
- 50.0000   2.4900  -0.0010  50.0000  -2.4900   0.0009   7.1792
- 50.0000   2.4900  -0.0010  50.0000  -2.4900   0.0010   7.1792
- 50.0000   2.4900  -0.0010  50.0000  -2.4900   0.0011   7.2195
- 50.0000   2.4900  -0.0010  50.0000  -2.4900   0.0012   7.2195
- 50.0000  -0.0010   2.4900  50.0000   0.0009  -2.4900   4.8045
- 50.0000  -0.0010   2.4900  50.0000   0.0010  -2.4900   4.8045
- 50.0000  -0.0010   2.4900  50.0000   0.0011  -2.4900   4.7461
- 50.0000   2.5000   0.0000  50.0000   0.0000  -2.5000   4.3065
- 50.0000   2.5000   0.0000  73.0000  25.0000 -18.0000  27.1492
- 50.0000   2.5000   0.0000  61.0000  -5.0000  29.0000  22.8977
- 50.0000   2.5000   0.0000  56.0000 -27.0000  -3.0000  31.9030
- 50.0000   2.5000   0.0000  58.0000  24.0000  15.0000  19.4535
- 50.0000   2.5000   0.0000  50.0000   3.1736   0.5854   1.0000
- 50.0000   2.5000   0.0000  50.0000   3.2972   0.0000   1.0000
- 50.0000   2.5000   0.0000  50.0000   1.8634   0.5757   1.0000
- 50.0000   2.5000   0.0000  50.0000   3.2592   0.3350   1.0000
- 60.2574 -34.0099  36.2677  60.4626 -34.1751  39.4387   1.2644
- 63.0109 -31.0961  -5.8663  62.8187 -29.7946  -4.0864   1.2630
- 61.2901   3.7196  -5.3901  61.4292   2.2480  -4.9620   1.8731
- 35.0831 -44.1164   3.7933  35.0232 -40.0716   1.5901   1.8645
- 22.7233  20.0904 -46.6940  23.0331  14.9730 -42.5619   2.0373
- 36.4612  47.8580  18.3852  36.2715  50.5065  21.2231   1.4146
- 90.8027  -2.0831   1.4410  91.1528  -1.6435   0.0447   1.4441
- 90.9257  -0.5406  -0.9208  88.6381  -0.8985  -0.7239   1.5381
-  6.7747  -0.2908  -2.4247   5.8714  -0.0985  -2.2286   0.6377
-  2.0776   0.0795  -1.1350   0.9033  -0.0636  -0.5514   0.9082
-""")
-)
-assert SHARMA.shape == (34, 7)
+from sharma import SHARMA
 
 
 @pytest.mark.parametrize("pair", SHARMA, ids=range(1, 35))
@@ -122,3 +85,53 @@ def test_balanced_auc_does_not_see_areas() -> None:
     distinct = len(np.unique(np.rint(truth.reshape(-1, 2) / 10), axis=0))
     assert distinct == 25, "the example needs a bin for each pixel"
     assert balanced_auc(*doubled) == pytest.approx(balanced_auc(truth, scores))
+
+
+def test_the_pooled_auc_is_that_of_all_pixels_as_one_photograph() -> None:
+    generator = np.random.default_rng(3)
+    truths = generator.normal(0, 30, (4, 9, 7, 2))
+    scores = generator.uniform(0, 1, (4, 9, 7))
+    sums, pixels = np.zeros(AB_BINS), np.zeros(AB_BINS)
+    for truth, score in zip(truths, scores, strict=True):
+        bins, part, count = auc_by_bin(truth, score)
+        assert (np.diff(bins) > 0).all()
+        assert count.sum() == 9 * 7
+        sums[bins] += part
+        pixels[bins] += count
+    whole = balanced_auc(truths.reshape(-1, 7, 2), scores.reshape(-1, 7))
+    assert pooled_auc(sums, pixels) == pytest.approx(whole)
+
+
+def test_the_pooled_auc_weighs_pixels_by_the_inverse_frequency_of_their_colour() -> None:
+    """Zhang et al. 2016, AuC with class balancing: sum w s / sum w with w = 1 / frequency."""
+    generator = np.random.default_rng(4)
+    truth = generator.choice([0.0, 10.0, 40.0], size=(50, 50, 2), p=[0.8, 0.15, 0.05])
+    scores = generator.uniform(0, 1, (50, 50))
+    _, places, counts = np.unique(
+        truth.reshape(-1, 2), axis=0, return_inverse=True, return_counts=True
+    )
+    weights = (1 / counts)[places.ravel()]
+    _, sums, pixels = auc_by_bin(truth, scores)
+    assert pooled_auc(sums, pixels) == pytest.approx(
+        (weights * scores.ravel()).sum() / weights.sum()
+    )
+
+
+def test_the_two_colourfulnesses() -> None:
+    """They agree where no opponent changes its sign; else the absolute one is lower."""
+    picture = np.zeros((4, 4, 3), np.uint8)
+    picture[:2] = [200, 100, 50]  # rg 100, yb 100
+    picture[2:] = [100, 100, 100]
+    expected = np.hypot(50, 50) + 0.3 * np.hypot(50, 50)
+    assert colourfulness(picture) == pytest.approx(expected)
+    assert colourfulness_abs(picture) == pytest.approx(expected)
+    picture[2:] = [100, 200, 250]  # rg -100, yb -100: the signed means vanish, not the others
+    assert colourfulness(picture) == pytest.approx(np.hypot(100, 100))
+    assert colourfulness_abs(picture) == pytest.approx(0.3 * np.hypot(100, 100))
+    assert colourfulness_abs(np.full((4, 4, 3), 77, np.uint8)) == 0
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_the_absolute_colourfulness_is_never_higher(seed: int) -> None:
+    picture = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    assert colourfulness_abs(picture) <= colourfulness(picture) + 1e-9

@@ -1,4 +1,4 @@
-"""The Fréchet distance on known distributions, the streamed moments, the absence of weights."""
+"""The Fréchet distance on known distributions, the absence of weights."""
 
 import urllib.error
 import warnings
@@ -11,8 +11,8 @@ from pytorch_fid import inception as published
 
 from photochrom.metrics import frechet
 from photochrom.metrics.frechet import (
-    FeatureStatistics,
     NotComputedError,
+    clean_resized,
     frechet_distance,
     inception_features,
     load_inception,
@@ -56,18 +56,6 @@ def test_says_nothing_on_the_terminal(capfd: pytest.CaptureFixture[str]) -> None
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize("count", [2, 64, 150])
-def test_streamed_moments(count: int) -> None:
-    rows = np.random.default_rng(3).normal(2.0, 1.0, size=(count, 5))
-    statistics = FeatureStatistics()
-    for row in rows:
-        statistics.add(row)
-    mean, products = statistics.moments()
-    assert statistics.count == count
-    assert mean == pytest.approx(rows.mean(axis=0))
-    assert products == pytest.approx(np.cov(rows, rowvar=False))
-
-
 class MeanColour(torch.nn.Module):
     """Stands in for the Inception network: a list of one map (N, 3, 1, 1)."""
 
@@ -85,6 +73,33 @@ def test_features_are_taken_of_pictures_in_0_to_1() -> None:
     features = inception_features(MeanColour(), pictures)
     assert features.dtype == np.float64
     assert features == pytest.approx(np.array([[0, 0, 0], [1, 0.2, 0]]))
+
+
+def test_clean_resizing_keeps_flat_pictures_and_does_not_round() -> None:
+    flat = np.zeros((64, 80, 3), np.uint8)
+    flat[:] = [10, 128, 255]
+    assert clean_resized(flat) == pytest.approx(np.broadcast_to([10, 128, 255], (299, 299, 3)))
+    ramp = np.repeat(np.arange(200, dtype=np.uint8)[None, :, None], 200, axis=0).repeat(3, axis=2)
+    middle = clean_resized(ramp)[150, 50:250, 0]
+    # Pixel i of 299 lies at (i + 1/2) 200 / 299 - 1/2 of 200.
+    assert middle == pytest.approx((np.arange(50, 250) + 0.5) * 200 / 299 - 0.5, abs=1e-3)
+
+
+def test_clean_resizing_takes_in_every_pixel() -> None:
+    """Fine stripes become their mean; bilinear interpolation alone would see none of them."""
+    stripes = np.zeros((1196, 1196, 3), np.uint8)  # four times 299
+    stripes[:, ::4] = 200
+    batch = torch.from_numpy(stripes).permute(2, 0, 1)[None].float()
+    assert torch.nn.functional.interpolate(batch, (299, 299), mode="bilinear").max() == 0
+    inner = clean_resized(stripes)[10:-10, 10:-10]
+    assert inner == pytest.approx(np.full_like(inner, 50), abs=1e-3)
+
+
+def test_clean_resizing_stays_within_the_range() -> None:
+    edge = np.zeros((100, 100, 3), np.uint8)
+    edge[:, 50:] = 255  # bicubic would overshoot
+    found = clean_resized(edge)
+    assert (found.min(), found.max()) == (0, 255)
 
 
 @pytest.fixture
@@ -112,7 +127,7 @@ def test_other_weights_in_the_cache_are_refused(
     monkeypatch.setattr(published, "load_state_dict_from_url", load)
     cache.parent.mkdir(parents=True)
     cache.write_bytes(b"other weights")
-    with pytest.raises(NotComputedError, match="not the file that pytorch-fid publishes"):
+    with pytest.raises(NotComputedError, match="not the published file; delete it"):
         load_inception(torch.device("cpu"))
 
 

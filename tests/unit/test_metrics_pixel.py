@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photochrom.metrics.pixel import PSNR_LIMIT, lightness_error, psnr_rgb, ssim
+from photochrom.metrics.pixel import (
+    PSNR_AB_LIMIT,
+    PSNR_LIMIT,
+    lightness_error,
+    lightness_error_max,
+    psnr_ab,
+    psnr_rgb,
+    ssim,
+)
 
 
 def picture(seed: int = 0, side: int = 32) -> np.ndarray:
@@ -37,6 +45,21 @@ def test_psnr_stops_at_the_rounding_error() -> None:
     assert psnr_rgb(truth, truth) == psnr_rgb(truth, barely) == pytest.approx(PSNR_LIMIT)
 
 
+@pytest.mark.parametrize("error", [0.5, 22.0, 220.0])
+def test_psnr_of_ab_has_the_width_of_the_scale_as_its_peak(error: float) -> None:
+    truth = np.random.default_rng(1).uniform(-50, 50, (8, 9, 2))
+    assert psnr_ab(truth, truth + error) == pytest.approx(20 * math.log10(220 / error))
+    one = truth.copy()
+    one[..., 1] -= error  # half the mean square error: 3.01 dB more
+    assert psnr_ab(truth, one) == pytest.approx(20 * math.log10(220 / error) + 10 * math.log10(2))
+
+
+def test_psnr_of_ab_stops_at_the_rounding_error() -> None:
+    truth = np.zeros((4, 4, 2))
+    assert pytest.approx(57.64, abs=0.01) == PSNR_AB_LIMIT
+    assert psnr_ab(truth, truth) == psnr_ab(truth, truth + 0.1) == pytest.approx(PSNR_AB_LIMIT)
+
+
 def test_ssim_of_equal_and_of_flat_pictures() -> None:
     truth = picture()
     assert ssim(truth, truth) == pytest.approx(1.0)
@@ -58,3 +81,5 @@ def test_ssim_is_the_mean_over_channels() -> None:
 def test_lightness_error() -> None:
     truth = np.array([[50.0, 60.0]])
     assert lightness_error(truth, np.array([[53.0, 59.0]])) == pytest.approx(2.0)
+    assert lightness_error_max(truth, np.array([[53.0, 59.0]])) == pytest.approx(3.0)
+    assert lightness_error_max(truth, np.array([[51.0, 56.0]])) == pytest.approx(4.0)

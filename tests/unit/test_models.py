@@ -59,9 +59,12 @@ def test_a_photograph_is_coloured_the_same_whatever_its_batch() -> None:
 
 
 def test_dropout_works_in_training_only() -> None:
+    # Two single passes through so few channels may well drop the same ones.
     unet, L = UNet(width=8, depth=3, dropout=0.5), torch.rand(1, 1, 8, 8)
-    assert not torch.equal(unet.train()(L), unet.train()(L))
-    assert torch.equal(unet.eval()(L), unet.eval()(L))
+    unet.train()
+    assert len({unet(L).sum().item() for _ in range(32)}) > 1
+    unet.eval()
+    assert torch.equal(unet(L), unet(L))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +172,7 @@ def forge(path: Path, changes: dict[str, Any], tensors: dict[str, torch.Tensor])
     from photochrom import models
 
     entry = {**load_model(path).metadata, **changes, "weights_sha256": weights_sha256(tensors)}
-    entry["metadata_sha256"] = models._metadata_sha256(entry)
+    entry["metadata_sha256"] = models.metadata_sha256(entry)
     path.write_bytes(safetensors.torch.save(tensors, {"photochrom": json.dumps(entry)}))
 
 

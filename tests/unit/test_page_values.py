@@ -80,6 +80,7 @@ REVIEW = {
     "statuses": [],
     "models": [],
     "preview_pixels": 800,
+    "calibrated": True,
     "entries": [],
 }
 

@@ -213,6 +213,42 @@ def test_weights_are_an_experiment_or_a_file(tmp_path: Path) -> None:
     assert preflight.weights_of(None, experiments) == preflight.weights_of("quick", experiments)
 
 
+def test_rows_are_yardsticks_experiments_and_folders(tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    evaluate = {
+        "protocols": ["paired-256crop"],
+        "compare": {"rival": f"{tmp_path}/./theirs/"},
+        "plates": {"old": {"scans": f"{tmp_path}/theirs/", "truth": str(tmp_path)}},
+    }
+    rows = preflight.rows_of(evaluate, ["quick"])
+    assert rows == ["grey", "constant", "levin", "truth", "quick", "rival"]
+    assert evaluate["compare"] == {"rival": f"{tmp_path}/theirs"}
+    assert evaluate["plates"] == {"old": {"scans": f"{tmp_path}/theirs", "truth": str(tmp_path)}}
+    evaluate["protocols"] = ["disjoint"]
+    assert "real" in preflight.rows_of(evaluate, ["quick"])
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"compare": {"quick": "."}}, "another row is called quick; rename this one"),
+        ({"compare": {"real": "."}}, "another row is called real"),
+        ({"compare": {"a/b": "."}}, "letters, digits, . _ - to name 'a/b'"),
+        ({"compare": {"rival": "nowhere"}}, "evaluate.compare: nowhere is not a folder"),
+        ({"plates": {"-x": {"scans": ".", "truth": "."}}}, "to name '-x'"),
+        (
+            {"plates": {"old": {"scans": ".", "truth": "nowhere"}}},
+            "evaluate.plates: nowhere is not a folder; check the path",
+        ),
+    ],
+)
+def test_rows_that_cannot_be(change: dict[str, Any], says: str) -> None:
+    evaluate = {"protocols": ["paired-256crop"], "compare": {}, "plates": {}} | change
+    with pytest.raises(ConfigError) as fault:
+        preflight.rows_of(evaluate, ["quick"])
+    assert says in str(fault.value)
+
+
 def test_a_fault_ends_with_one_line_and_1(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit) as end:
         preflight.stop(ConfigError("x is wrong"))

@@ -130,6 +130,17 @@ def test_every_value_stands_beside_its_yardsticks(page: Page) -> None:
     assert re.search(r"\d\u00a0to\u00a0\d", page.text)
 
 
+def test_a_figure_of_fewer_pictures_says_so(page: Page, lean: Results) -> None:
+    words = "Where n is given, a figure is that of fewer pictures"
+    assert words not in page.text
+    content = json.loads(lean.metrics[0].read_text())
+    content["figures"][0]["n"] = 5
+    edit(lean.metrics[0], figures=content["figures"])
+    fewer = make(lean)
+    assert words in fewer.text
+    assert re.search(r"n = 5\b", fewer.text)
+
+
 def test_photographs_are_credited(page: Page) -> None:
     assert "Rachel Michetti; courtesy of Pikolo Espresso Bar" in page.text
     assert "chelsea: Stefan van der Walt, CC0" in page.text

@@ -110,7 +110,29 @@ def test_a_correlation_says_no_more_than_its_interval(
 def test_a_model_without_confidence_says_so(rows: list[Row]) -> None:
     (section,) = confidence_section(rows)
     assert section["plot"] is None
-    assert section["words"].startswith("not computed: the metrics of this experiment hold no")
+    assert section["words"].startswith("Not computed: the metrics of this experiment hold no")
+    table = [{"id": "a", "protocol": PROTOCOL, "confidence": "0.5"}]
+    (section,) = confidence_section([replace(rows[1], per_image=table)])
+    assert "too few photographs" in section["words"]
+
+
+def test_a_correlation_that_is_no_number_is_not_computed(tmp_path: Path) -> None:
+    path = fake_results.build(tmp_path, pixels=16).metrics[0]
+    content = json.loads(path.read_text())
+    content["calibration"]["spearman"] |= {"value": float("nan"), "ci_low": None, "ci_high": None}
+    path.write_text(json.dumps(content))
+    (section,) = confidence_section([read_row(path)])
+    assert (
+        section["words"]
+        == "Spearman's ρ is not computed: the confidences or the errors are all alike."
+    )
+
+
+def test_a_figure_of_fewer_pictures_says_how_many(rows: list[Row]) -> None:
+    part = rows[1].slices[0]
+    fewer = replace(part, figures=[replace(part.figures[0], n=3)])
+    (section,) = slices_section([rows[0], replace(rows[1], slices=[fewer])])
+    assert [cells[0]["n"] for _, _, _, cells in section["lines"]] == [3, None, None]
 
 
 def test_figures_of_the_same_photographs_share_a_line(rows: list[Row]) -> None:

@@ -41,6 +41,7 @@ def prepared(workspace: Workspace) -> None:
     (workspace.path / "photos.csv").write_text("file,licence,attribution\n")
     (workspace.path / "list.csv").write_text("url,sha256,licence,attribution\n")
     (workspace.path / "test-photos").mkdir()
+    (workspace.path / "their-pictures").mkdir()
 
 
 def run(command: str, workspace: Workspace) -> subprocess.CompletedProcess[str]:

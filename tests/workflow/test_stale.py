@@ -27,7 +27,8 @@ ABOVE = {
     "audit": ["filter", "split"],
     "write_recipe": [],
     "train_phase": ["write_recipe", "index_shards", "normalize", "split"],
-    "evaluate_row": ["filter", "split", "index_shards", "normalize", "train_phase"],
+    "reference": ["filter", "split"],
+    "evaluate_row": ["filter", "split", "index_shards", "normalize", "train_phase", "reference"],
     "calibrate": ["filter", "split", "train_phase"],
     "plan": [],
     "colorize_shard": ["plan", "train_phase", "calibrate"],
@@ -127,6 +128,9 @@ CONFIG_CASES = {
     "saturation": ("colorize={saturation: 0.5}", ["colorize_shard"]),
     "archive path": ("archive={scans: photos}", ["plan"]),
     "another archive": ("archive=photos", ["plan"]),
+    "protocols": ("evaluate={protocols: [native]}", ["evaluate_row"]),
+    "degradations": ("evaluate={degradations: [grain]}", ["evaluate_row"]),
+    "plates": ("evaluate={plates: {old: {scans: scans, truth: photos}}}", ["evaluate_row"]),
     "report title": ("report={title: Other}", ["write_report"]),
 }
 
@@ -138,6 +142,21 @@ def test_a_changed_key_reruns_its_stage_and_those_below(finished: Workspace, cas
     if case == "shard size":
         expected = below("normalize")
     assert set(finished.planned("--config", override)) == expected
+
+
+def test_pictures_of_others_are_a_row_that_follows_them(finished: Workspace) -> None:
+    folder = finished.path / "theirs"
+    options = ("--config", "evaluate={compare: {rival: theirs}}")
+    with changed(folder / "1.png", b"a picture"):
+        planned = finished.planned(*options)
+    assert planned["evaluate_row"] == 1
+    assert set(planned) == {"evaluate_row", "write_report"}
+
+
+def test_another_backend_exports_the_model_and_colorizes_anew(finished: Workspace) -> None:
+    planned = finished.planned("--config", "colorize={backend: onnx}")
+    assert planned["export_onnx"] == 1
+    assert set(planned) == below("colorize_shard") | {"export_onnx"}
 
 
 def test_known_colours_reach_the_shards(finished: Workspace) -> None:

@@ -42,11 +42,27 @@ checkpoint plan:
         """
 
 
+rule export_onnx:
+    input:
+        code=code("export_onnx"),
+        model=lambda wildcards: WEIGHTS,
+    output:
+        "results/models/exported/model.onnx",
+    log:
+        "results/logs/export_onnx.log",
+    conda:
+        ENVIRONMENT
+    shell:
+        r"""
+        python {input.code[0]:q} {input.model:q} {output:q} --log {log:q}
+        """
+
+
 rule colorize_shard:
     input:
         code=code("colorize"),
         plan="results/colorized/{archive}/plan/shard-{shard}.csv",
-        model=lambda wildcards: WEIGHTS,
+        model=lambda wildcards: RUNNING,
         calibration=CALIBRATION,
         hints=HINTS,
         review=REVIEW,
@@ -59,6 +75,7 @@ rule colorize_shard:
     conda:
         ENVIRONMENT
     params:
+        backend=BACKEND,
         settings=inline({name: config["colorize"][name] for name in SETTINGS}),
         folder=subpath(output.status, ancestor=2),
         tables=human_tables,
@@ -70,6 +87,7 @@ rule colorize_shard:
         python {input.code[0]:q} \
             --plan {input.plan:q} \
             --model {input.model:q} \
+            --backend {params.backend} \
             --settings {params.settings:q} \
             {params.tables:q} {params.calibration:q} \
             --out {params.folder:q} \

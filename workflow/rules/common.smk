@@ -14,7 +14,6 @@ sys.path.insert(0, f"{workflow.basedir}/workflow/rules")
 
 from config_help import ConfigError, complete, read_yaml
 from preflight import (
-    YARDSTICKS,
     begin_run,
     check_audit,
     check_data,
@@ -26,6 +25,7 @@ from preflight import (
     read_archives,
     read_experiments,
     read_schema,
+    rows_of,
     set_environment,
     stop,
     table_of,
@@ -73,18 +73,22 @@ try:
     WEIGHTS = weights_of(config["colorize"]["weights"], EXPERIMENTS)
     HINTS = table_of(config["colorize"], "hints")
     REVIEW = table_of(config["colorize"], "review")
+    ROWS = rows_of(config["evaluate"], EXPERIMENTS)
 except ConfigError as error:
     stop(error)
 
 DATA = config["data"]
 MODELS = {name: model_of(name, experiment) for name, experiment in EXPERIMENTS.items()}
-ROWS = [*YARDSTICKS, *EXPERIMENTS]
 
 # What the uncertainty of that model is worth: measured here for an experiment's, and taken from
 # beside it for one that comes as a file.
 CALIBRATION = str(Path(WEIGHTS).with_name("calibration.json"))
 if WEIGHTS not in MODELS.values() and not Path(CALIBRATION).is_file():
     CALIBRATION = []
+
+# The file that colorizes: the model itself, or its export where ONNX Runtime is to run it.
+BACKEND = config["colorize"]["backend"]
+RUNNING = WEIGHTS if BACKEND == "torch" else "results/models/exported/model.onnx"
 
 # The keys of colorize that shape a picture (archive/provenance.py).
 SETTINGS = (
@@ -122,6 +126,7 @@ MODULES = {
         "color.py",
         "images.py",
         "lab_arrays.py",
+        "pillow_images.py",
         "runtime.py",
         "sources/__init__.py",
         "sources/builtin.py",
@@ -140,6 +145,7 @@ MODULES = {
         "images.py",
         "lab_arrays.py",
         "measures.py",
+        "pillow_images.py",
         "runtime.py",
         "stored.py",
         "tables.py",
@@ -155,6 +161,7 @@ MODULES = {
         "color.py",
         "images.py",
         "lab_arrays.py",
+        "pillow_images.py",
         "runtime.py",
         "shards.py",
         "squares.py",
@@ -173,6 +180,7 @@ MODULES = {
         "lab_arrays.py",
         "leakage.py",
         "measures.py",
+        "pillow_images.py",
         "runtime.py",
         "sources/__init__.py",
         "sources/builtin.py",
@@ -237,13 +245,20 @@ MODULES = {
         "clahe.py",
         "color.py",
         "colour_bins.py",
+        "degradations.py",
         "guided.py",
         "images.py",
         "inference.py",
         "lab_arrays.py",
         "metrics/__init__.py",
+        "metrics/behaviour.py",
         "metrics/colour.py",
+        "metrics/eyes.py",
         "metrics/frechet.py",
+        "metrics/lite2.py",
+        "metrics/measuring.py",
+        "metrics/painting.py",
+        "metrics/perceptual.py",
         "metrics/photographs.py",
         "metrics/pixel.py",
         "metrics/protocols.py",
@@ -256,25 +271,72 @@ MODULES = {
         "models/photochrom.py",
         "models/unet.py",
         "models/zhang16.py",
+        "pillow_images.py",
         "runtime.py",
         "tables.py",
         "uncertainty.py",
     ],
-    "evaluate": [
+    "reference": [
         "clahe.py",
         "color.py",
         "colour_bins.py",
+        "degradations.py",
         "guided.py",
         "images.py",
         "inference.py",
         "lab_arrays.py",
         "metrics/__init__.py",
-        "metrics/bootstrap.py",
+        "metrics/behaviour.py",
         "metrics/colour.py",
+        "metrics/eyes.py",
         "metrics/frechet.py",
+        "metrics/lite2.py",
+        "metrics/measuring.py",
+        "metrics/painting.py",
+        "metrics/perceptual.py",
         "metrics/photographs.py",
         "metrics/pixel.py",
         "metrics/protocols.py",
+        "metrics/saturation.py",
+        "models/__init__.py",
+        "models/attention.py",
+        "models/base.py",
+        "models/encoder_unet.py",
+        "models/encoders.py",
+        "models/fusion.py",
+        "models/photochrom.py",
+        "models/unet.py",
+        "models/zhang16.py",
+        "pillow_images.py",
+        "runtime.py",
+        "tables.py",
+    ],
+    "evaluate": [
+        "clahe.py",
+        "color.py",
+        "colour_bins.py",
+        "degradations.py",
+        "guided.py",
+        "images.py",
+        "inference.py",
+        "lab_arrays.py",
+        "metrics/__init__.py",
+        "metrics/behaviour.py",
+        "metrics/bootstrap.py",
+        "metrics/colour.py",
+        "metrics/distances.py",
+        "metrics/eyes.py",
+        "metrics/frechet.py",
+        "metrics/lite2.py",
+        "metrics/measuring.py",
+        "metrics/painting.py",
+        "metrics/perceptual.py",
+        "metrics/photographs.py",
+        "metrics/pixel.py",
+        "metrics/protocols.py",
+        "metrics/saturation.py",
+        "metrics/sets.py",
+        "metrics/slices.py",
         "metrics/summary.py",
         "models/__init__.py",
         "models/attention.py",
@@ -287,10 +349,13 @@ MODULES = {
         "models/photochrom.py",
         "models/unet.py",
         "models/zhang16.py",
+        "pillow_images.py",
+        "plates.py",
         "runtime.py",
         "shards.py",
         "stored.py",
         "tables.py",
+        "uncertainty.py",
         "version.py",
     ],
     "plan": [
@@ -300,8 +365,25 @@ MODULES = {
         "color.py",
         "images.py",
         "lab_arrays.py",
+        "pillow_images.py",
         "runtime.py",
         "tables.py",
+    ],
+    "export_onnx": [
+        "clahe.py",
+        "color.py",
+        "colour_bins.py",
+        "models/__init__.py",
+        "models/attention.py",
+        "models/base.py",
+        "models/encoder_unet.py",
+        "models/encoders.py",
+        "models/fusion.py",
+        "models/onnx.py",
+        "models/photochrom.py",
+        "models/unet.py",
+        "models/zhang16.py",
+        "runtime.py",
     ],
     "colorize": [
         "archive/__init__.py",
@@ -337,9 +419,11 @@ MODULES = {
         "models/encoders.py",
         "models/fusion.py",
         "models/levin.py",
+        "models/onnx.py",
         "models/photochrom.py",
         "models/unet.py",
         "models/zhang16.py",
+        "pillow_images.py",
         "runtime.py",
         "tables.py",
         "uncertainty.py",
@@ -358,6 +442,7 @@ MODULES = {
         "images.py",
         "lab_arrays.py",
         "pages.py",
+        "pillow_images.py",
         "runtime.py",
         "tables.py",
         "version.py",
@@ -378,11 +463,13 @@ MODULES = {
         "metrics/permutation.py",
         "metrics/photographs.py",
         "pages.py",
+        "pillow_images.py",
         "report/__init__.py",
         "report/archives.py",
         "report/comparison.py",
         "report/data.py",
         "report/explorer.py",
+        "report/figures.py",
         "report/inputs.py",
         "report/ledger.py",
         "report/pictures.py",
@@ -418,7 +505,7 @@ def code(stage):
 
 def templates(page):
     """The template files of a page, "report" or "review", and those that both share."""
-    names = sorted(path.name for path in Path(TEMPLATES).iterdir())
+    names = sorted(path.name for path in Path(TEMPLATES).iterdir() if path.is_file())
     other = {"report": "review", "review": "report"}[page]
     return [f"{TEMPLATES}/{name}" for name in names if not name.startswith(other)]
 
@@ -522,7 +609,29 @@ def logs_before(wildcards):
 
 def model_of_row(wildcards):
     """The model that a row of the metrics table evaluates: none for a yardstick."""
-    return [] if wildcards.row in YARDSTICKS else MODELS[wildcards.row]
+    return MODELS.get(wildcards.row, [])
+
+
+def source_of_row(wildcards, input):
+    """Where a row's pictures come from, as evaluate.py is told."""
+    if input.model:
+        return ["--model", input.model]
+    compared = config["evaluate"]["compare"]
+    if wildcards.row in compared:
+        return ["--compare", compared[wildcards.row]]
+    return ["--yardstick", wildcards.row]
+
+
+def compared_digest(wildcards):
+    """What a row was compared with: a changed picture or plate makes it stale."""
+    folders = [config["evaluate"]["compare"].get(wildcards.row)]
+    if wildcards.row not in config["evaluate"]["compare"]:
+        folders += [
+            path
+            for plates in config["evaluate"]["plates"].values()
+            for path in plates.values()
+        ]
+    return [tree_digest(Path(folder), CACHE) for folder in folders if folder]
 
 
 HISTORIES = {

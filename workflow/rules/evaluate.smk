@@ -4,17 +4,45 @@ REQUIRED INPUTS:
     results/data/catalog.csv, split.csv         the test photographs, read from their originals
     results/models/                             the experiments' weights
 
+    evaluate.compare, evaluate.plates           folders of the configuration
+
 OUTPUTS:
+    results/metrics/reference.npz               what the judging networks see in the photographs
     results/metrics/{row}.json                  figures with intervals, protocol and digests
     results/metrics/{row}.per_image.csv         the same per photograph
-    results/metrics/{row}.pictures/             predictions for a fixed choice of photographs
+    results/metrics/{row}.pictures/             predictions for up to 1,000 photographs
     results/models/{experiment}/{phase}/calibration.json    what its uncertainty is worth
 """
+
+
+rule reference:
+    input:
+        code=code("reference"),
+        catalog="results/data/catalog.csv",
+        split="results/data/split.csv",
+    output:
+        reference="results/metrics/reference.npz",
+    log:
+        "results/logs/reference.log",
+    benchmark:
+        "results/benchmarks/reference.tsv"
+    conda:
+        ENVIRONMENT
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --catalog {input.catalog:q} \
+            --split {input.split:q} \
+            --out {output.reference:q} \
+            --threads {threads} \
+            --log {log:q}
+        """
 
 
 rule evaluate_row:
     input:
         code=code("evaluate"),
+        reference="results/metrics/reference.npz",
         catalog="results/data/catalog.csv",
         split="results/data/split.csv",
         table="results/data/shards.csv",
@@ -31,19 +59,27 @@ rule evaluate_row:
     conda:
         ENVIRONMENT
     params:
-        what=lambda wildcards, input: (
-            f"--model {input.model}" if input.model else f"--yardstick {wildcards.row}"
-        ),
+        what=source_of_row,
         protocols=",".join(config["evaluate"]["protocols"]),
+        degradations=",".join(config["evaluate"]["degradations"]),
+        plates=lambda wildcards: [
+            word
+            for name, folders in config["evaluate"]["plates"].items()
+            for word in ("--plates", name, folders["scans"], folders["truth"])
+        ],
+        compared=compared_digest,
     shell:
         r"""
         python {input.code[0]:q} \
             --row {wildcards.row:q} \
-            {params.what} \
+            {params.what:q} \
             --catalog {input.catalog:q} \
             --split {input.split:q} \
             --shards {input.table:q} \
             --protocols {params.protocols} \
+            --degradations={params.degradations} \
+            {params.plates:q} \
+            --reference {input.reference:q} \
             --out {output.figures:q} \
             --per-image {output.per_image:q} \
             --pictures {output.pictures:q} \

@@ -6,6 +6,7 @@ Plain functions, so that they are tested and typed like the rest. They import no
 import os
 import re
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,7 +18,9 @@ from config_help import ConfigError, complete, read_yaml
 # Networks that give a distribution over colour bins; a test holds them against the library.
 NETWORKS_OF_BINS = ("photochrom", "zhang16")
 # Rows of the metrics table that no experiment may be compared without.
-YARDSTICKS = ("grey", "constant", "truth")
+YARDSTICKS = ("grey", "constant", "levin", "truth")
+# Photographs against photographs, in the protocol that tells of two sets.
+REAL = "real"
 
 # Suffixes of files that hold an archive; other dots belong to the name.
 ARCHIVE_SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar", ".csv")
@@ -68,7 +71,7 @@ def read_experiments(names: list[str], base: Path) -> dict[str, dict[str, Any]]:
             raise ConfigError(f"experiments: use letters, digits, . _ - to name {path.name}")
         if path.stem in found:
             raise ConfigError(f"experiments: two are called {path.stem}; rename one file")
-        if path.stem in YARDSTICKS:
+        if path.stem in (*YARDSTICKS, REAL):
             raise ConfigError(f"experiments: {path.stem} is a yardstick's name; rename the file")
         experiment = complete(read_yaml(path), schema, f"experiment {path.name}")
         phases = [phase["name"] for phase in experiment["phases"]]
@@ -107,6 +110,31 @@ def table_of(colorize: dict[str, Any], key: str) -> list[str]:
     if not Path(path).is_file():
         raise ConfigError(f"colorize.{key}: {path} does not exist; check the path")
     return [path]
+
+
+def rows_of(evaluate: dict[str, Any], experiments: Iterable[str]) -> list[str]:
+    """The rows of the metrics table. What is compared exists and has a name of its own.
+
+    Paths become plain ones.
+    """
+    rows = [*YARDSTICKS, *([REAL] if "disjoint" in evaluate["protocols"] else []), *experiments]
+    for name, path in evaluate["compare"].items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise ConfigError(f"evaluate.compare: use letters, digits, . _ - to name {name!r}")
+        if name in (*rows, REAL):
+            raise ConfigError(f"evaluate.compare: another row is called {name}; rename this one")
+        if not os.path.isdir(os.path.expanduser(path)):
+            raise ConfigError(f"evaluate.compare: {path} is not a folder; check the path")
+        evaluate["compare"][name] = plain_path(path)
+        rows.append(name)
+    for name, folders in evaluate["plates"].items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+            raise ConfigError(f"evaluate.plates: use letters, digits, . _ - to name {name!r}")
+        for key, path in folders.items():
+            if not os.path.isdir(os.path.expanduser(path)):
+                raise ConfigError(f"evaluate.plates: {path} is not a folder; check the path")
+            folders[key] = plain_path(path)
+    return rows
 
 
 def check_data(data: dict[str, Any], experiments: dict[str, dict[str, Any]]) -> None:

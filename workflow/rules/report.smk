@@ -7,6 +7,7 @@ REQUIRED INPUTS:
 
 OUTPUTS:
     results/report/index.html       self-contained, readable offline
+    results/report/figures/         the page's figures as files, for `snakemake --report` and papers
 """
 
 
@@ -26,6 +27,52 @@ rule write_report:
         archives=[f"results/colorized/{archive}/status.csv" for archive in ARCHIVES],
     output:
         page="results/report/index.html",
+        data=report(
+            directory("results/report/figures/data"),
+            patterns=["{figure}.svg"],
+            caption="../report/captions/data.rst",
+            category="Data",
+            labels={"figure": "{figure}"},
+        ),
+        training=report(
+            directory("results/report/figures/training"),
+            patterns=["{experiment}/{figure}.svg"],
+            caption="../report/captions/training.rst",
+            category="Training",
+            labels={"experiment": "{experiment}", "figure": "{figure}"},
+        ),
+        measures=report(
+            directory("results/report/figures/measures"),
+            patterns=["{protocol}/{figure}.svg"],
+            caption="../report/captions/measures.rst",
+            category="Measures",
+            labels={"protocol": "{protocol}", "figure": "{figure}"},
+        ),
+        slices=report(
+            directory("results/report/figures/slices"),
+            patterns=["{slice}/{protocol}/{figure}.svg"],
+            caption="../report/captions/slices.rst",
+            category="Slices",
+            labels={
+                "slice": "{slice}",
+                "protocol": "{protocol}",
+                "figure": "{figure}",
+            },
+        ),
+        confidence=report(
+            directory("results/report/figures/confidence"),
+            patterns=["{experiment}/{figure}.svg"],
+            caption="../report/captions/confidence.rst",
+            category="Confidence",
+            labels={"experiment": "{experiment}", "figure": "{figure}"},
+        ),
+        pictures=report(
+            directory("results/report/figures/pictures"),
+            patterns=["{grade}.jpg"],
+            caption="../report/captions/pictures.rst",
+            category="Pictures",
+            labels={"photographs": "{grade}"},
+        ),
     log:
         "results/logs/report.log",
     benchmark:
@@ -38,6 +85,7 @@ rule write_report:
         settings=literally(inline(config)),
         logs=[f"{name}={path}" for name, path in HISTORIES.items()],
         benchmarks="results/benchmarks",
+        figures=lambda wildcards, output: os.path.dirname(output.data),
     shell:
         r"""
         python {input.code[0]:q} \
@@ -52,6 +100,7 @@ rule write_report:
             --archives {input.archives:q} \
             --settings {params.settings:q} \
             --benchmarks {params.benchmarks:q} \
+            --figures {params.figures:q} \
             --out {output.page:q} \
             --log {log:q}
         """

@@ -58,13 +58,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     from photochrom.images import ImageError, decoder_threads
     from photochrom.inference import enlarge_ab, network_size, resize
     from photochrom.metrics.colour import ciede2000
+    from photochrom.metrics.measuring import ordered_map
+    from photochrom.metrics.painting import paint_picture
     from photochrom.metrics.photographs import (
         complain_of_missing,
         data_digest,
         load_original,
         read_photographs,
     )
-    from photochrom.metrics.protocols import ordered_map, paint_picture
     from photochrom.models import load_model
     from photochrom.uncertainty import judge
 

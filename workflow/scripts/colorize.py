@@ -36,6 +36,7 @@ from photochrom.runtime import (
 if TYPE_CHECKING:
     from photochrom.archive.job import Job
     from photochrom.archive.records import Status
+    from photochrom.models import Model
 
 SCRIPTS = Path(__file__).resolve().parent
 
@@ -59,6 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--decisions", type=Path, help="the CSV that review.html saves")
     parser.add_argument(
         "--calibration", type=Path, help="by default calibration.json beside the model"
+    )
+    parser.add_argument(
+        "--backend",
+        choices=("torch", "onnx"),
+        default="torch",
+        help="onnx: MODEL is a file of export_onnx.py, and ONNX Runtime runs it (on the CPU)",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     parser.add_argument("--threads", type=int, default=1)
@@ -132,7 +139,6 @@ def make_job(args: argparse.Namespace, out: Path) -> "Job":
     from photochrom.archive.provenance import parse_settings
     from photochrom.calibration import read
     from photochrom.images import decoder_threads
-    from photochrom.models import load_model
 
     if args.threads < 1:
         raise StageError(f"--threads is {args.threads}; it must be 1 or more")
@@ -144,12 +150,12 @@ def make_job(args: argparse.Namespace, out: Path) -> "Job":
     review, strange = read_decisions(args.decisions) if args.decisions else ({}, [])
     for fault in faults + strange:
         log.warning("%s", fault)
-    existing_file(args.model, "train.py")
     torch.set_num_threads(args.threads)
     decoder_threads(args.threads)
-    model = load_model(args.model, pick_device(args.device))
+    model = model_by(args)
     beside = args.model.with_name("calibration.json")
-    calibration, reason = read(args.calibration or beside, model.digest)
+    measured = model.metadata.get("exported_from", model.digest)
+    calibration, reason = read(args.calibration or beside, measured)
     return Job(
         out=out,
         model=model,
@@ -160,6 +166,20 @@ def make_job(args: argparse.Namespace, out: Path) -> "Job":
         uncalibrated=reason,
         review=review,
     )
+
+
+def model_by(args: argparse.Namespace) -> "Model":
+    """The model by the backend that is asked for."""
+    from photochrom.models import load_model
+    from photochrom.models.onnx import load_onnx
+
+    if args.backend == "torch":
+        existing_file(args.model, "train.py")
+        return load_model(args.model, pick_device(args.device))
+    if args.device not in ("auto", "cpu"):
+        raise StageError(f"--backend onnx runs on the CPU, not on {args.device}")
+    existing_file(args.model, "export_onnx.py")
+    return load_onnx(args.model, args.threads)
 
 
 def colorize_shard(shard: Path, table: Path, job: "Job") -> "list[Status]":

@@ -2,20 +2,24 @@
 
 Reads the originals that the catalogue names, keeps nothing of them but their figures, and writes
 the figures with their confidence intervals, a table with a line for each photograph, and the
-pictures of a few photographs, the same ones for every row. The results do not depend on the
+pictures of a choice of photographs, the same ones for every row. The results do not depend on the
 number of threads.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from photochrom.runtime import (
     EXIT_OK,
     EXIT_REJECTED,
+    StageError,
     log,
     pick_device,
     run_stage,
@@ -30,11 +34,15 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from photochrom.metrics.eyes import Eyes
+    from photochrom.metrics.measuring import Measurement, Source
+    from photochrom.metrics.painting import Folder
     from photochrom.metrics.photographs import Photograph
-    from photochrom.metrics.protocols import Measurement
+    from photochrom.metrics.protocols import Protocol
     from photochrom.models.baselines import Painter
 
-PICTURES = 12
+# Pictures that the page shows.
+PICTURES = 1000
 
 
 def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -42,17 +50,28 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--row", required=True, help="name of the row")
     painter = parser.add_mutually_exclusive_group(required=True)
     painter.add_argument("--model", type=Path, help="model.safetensors")
-    painter.add_argument("--yardstick", choices=["grey", "constant", "levin", "truth"])
+    painter.add_argument("--yardstick", choices=["grey", "constant", "levin", "truth", "real"])
+    painter.add_argument("--compare", type=Path, help="folder of pictures painted elsewhere")
     parser.add_argument("--catalog", type=Path, required=True, help="catalog.csv")
     parser.add_argument("--split", type=Path, required=True, help="split.csv")
     parser.add_argument("--shards", type=Path, help="shards.csv; needed by --yardstick constant")
     parser.add_argument(
-        "--hints", type=int, default=100, help="true colours given to --yardstick levin"
+        "--hints", type=int, default=10, help="true colours given to --yardstick levin"
     )
     parser.add_argument("--protocols", default="paired-256crop", help="names, with commas")
+    parser.add_argument("--reference", type=Path, help="reference.npz; distances need it")
+    parser.add_argument("--degradations", default="", help="names, with commas")
+    parser.add_argument(
+        "--plates",
+        nargs=3,
+        action="append",
+        default=[],
+        metavar=("NAME", "SCANS", "TRUTH"),
+        help="folders of plates and of their true colours",
+    )
     parser.add_argument("--out", type=Path, required=True, help="the figures, JSON")
     parser.add_argument("--per-image", type=Path, required=True, help="figures per photograph, CSV")
-    parser.add_argument("--pictures", type=Path, required=True, help="folder for a few pictures")
+    parser.add_argument("--pictures", type=Path, required=True, help="folder for pictures")
     parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument(
@@ -68,10 +87,7 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def make_painter(args: argparse.Namespace, device: "torch.device") -> "Painter":
     """What paints the row: the trained model, or the yardstick."""
-    import numpy as np
-
-    from photochrom.inference import colorize_lightness
-    from photochrom.models import baselines, load_model
+    from photochrom.models import baselines
 
     if args.yardstick == "grey":
         return baselines.grey()
@@ -79,15 +95,43 @@ def make_painter(args: argparse.Namespace, device: "torch.device") -> "Painter":
         return baselines.levin(args.hints)
     if args.yardstick == "truth":
         return baselines.truth()
+    if args.yardstick == "real":
+        return baselines.real()
     if args.yardstick == "constant":
         return baselines.constant(*baselines.mean_training_ab(args.shards, args.split))
-    model = load_model(args.model, device)
+    return model_painter(args.model, device)
+
+
+def model_painter(path: Path, device: "torch.device") -> "Painter":
+    """A trained model, as the archive uses it; one that chooses among colours says how sure."""
+    import numpy as np
+
+    from photochrom.inference import colorize_lightness, enlarge_ab, network_size, resize
+    from photochrom.models import baselines, load_model
+    from photochrom.models.base import Distribution
+    from photochrom.uncertainty import judge
+
+    model = load_model(path, device)
 
     def paint(lab: "NDArray[np.floating[Any]]") -> "NDArray[np.floating[Any]]":
         return np.concatenate([lab[..., :1], colorize_lightness(model, lab[..., 0])], axis=-1)
 
+    def paint_judged(
+        lab: "NDArray[np.floating[Any]]",
+    ) -> "tuple[NDArray[np.floating[Any]], float]":
+        height, width = lab.shape[:2]
+        narrow = resize(lab[..., 0], *network_size(width, height, model.size, model.multiple))
+        ab, uncertainty = judge(model, narrow)
+        wide = enlarge_ab(narrow, ab, lab[..., 0])
+        return np.concatenate([lab[..., :1], wide], axis=-1), float(uncertainty.mean())
+
     experiment, phase = model.metadata.get("experiment"), model.metadata.get("phase")
-    return baselines.Painter(f"experiment {experiment} after phase {phase}", model.digest, paint)
+    return baselines.Painter(
+        f"experiment {experiment} after phase {phase}",
+        model.digest,
+        paint,
+        paint_judged if isinstance(model.network, Distribution) else None,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -96,43 +140,69 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     import torch
 
-    from photochrom.images import decoder_threads, write_png
+    from photochrom.degradations import check_degradations
+    from photochrom.images import decoder_threads, write_webp
+    from photochrom.metrics.eyes import Eyes, load_eyes, read_reference
+    from photochrom.metrics.painting import Folder
     from photochrom.metrics.photographs import (
         choose_pictures,
         complain_of_missing,
         read_photographs,
     )
-    from photochrom.metrics.protocols import measure, parse_protocols
+    from photochrom.metrics.protocols import parse_protocols
+    from photochrom.metrics.sets import distances_of
     from photochrom.metrics.summary import per_image_text, row_record
 
     # Photographs are worked on in parallel, each by one thread.
     torch.set_num_threads(1)
     decoder_threads(1)
     protocols = parse_protocols(args.protocols)
+    if args.yardstick == "real":
+        protocols = [protocol for protocol in protocols if protocol.reference == "disjoint"]
+        if not protocols:
+            raise StageError("--yardstick real needs the protocol disjoint")
+    degradations = check_degradations(args.degradations)
     photographs = read_photographs(args.catalog, args.split, "test")
     device = pick_device(args.device)
-    painter = make_painter(args, device)
     shown = choose_pictures(photographs, PICTURES)
-
-    measurements: list[Measurement] = []
+    reference = read_reference(args.reference, photographs) if args.reference else None
+    eyes = load_eyes(len(photographs), device) if reference else Eyes({}, {})
+    painter: Painter | Folder
+    painter = Folder(args.compare, photographs) if args.compare else make_painter(args, device)
 
     def keep(photograph: "Photograph", picture: "NDArray[np.uint8]") -> None:
-        first_protocol = not measurements
-        if first_protocol and photograph.id in shown:
-            write_png(args.pictures / f"{photograph.id}.png", picture)
+        if photograph.id in shown and args.yardstick != "real":
+            write_webp(args.pictures / f"{photograph.id}.webp", picture)
 
     args.pictures.mkdir(parents=True, exist_ok=True)
-    for protocol in protocols:
-        measurements.append(
-            measure(photographs, protocol, painter.paint, args.threads, device, keep)
+    kind = "experiment" if args.model else "compared" if args.compare else "yardstick"
+    with TemporaryDirectory(dir=args.out.parent, prefix=".pictures-") as folder:
+        measurements = measure_protocols(
+            painter,
+            protocols,
+            photographs,
+            eyes,
+            keep,
+            degradations if args.model else (),
+            args.threads,
+            Path(folder) / "squares" if eyes.see and args.yardstick != "real" else None,
         )
-    complain_of_missing(measurements[0].missing, len(photographs))
-
-    kind = "experiment" if args.model else "yardstick"
-    measured = {photograph.id for photograph in measurements[0].photographs}
-    record = row_record(
-        args.row, kind, painter.description, painter.digest, measurements, shown & measured
-    )
+        complain_of_missing(measurements[0].missing, len(photographs))
+        if not isinstance(painter, Folder) and args.yardstick not in ("real", "levin", "truth"):
+            measurements += measure_plates(painter, args.plates, args.threads)
+        record = row_record(
+            args.row,
+            kind,
+            painter.description,
+            painter.digest,
+            photographs,
+            measurements,
+            {
+                each.protocol.name: distances_of(each, reference, eyes, args.threads)
+                for each in measurements
+            },
+            {path.stem for path in args.pictures.iterdir()},
+        )
     write_text(args.per_image, per_image_text(measurements))
     write_json(args.out, record)
     log.info(
@@ -144,6 +214,91 @@ def main(argv: Sequence[str] | None = None) -> int:
         args.out,
     )
     return EXIT_REJECTED if record["missing"] and not args.allow_rejects else EXIT_OK
+
+
+def measure_protocols(
+    painter: "Painter | Folder",
+    protocols: "Sequence[Protocol]",
+    photographs: "Sequence[Photograph]",
+    eyes: "Eyes",
+    keep: "Callable[[Photograph, NDArray[np.uint8]], None]",
+    degradations: Sequence[str],
+    threads: int,
+    spool: Path | None,
+) -> "list[Measurement]":
+    """A measurement under each protocol; pictures of one size are painted once.
+
+    `keep` is given the pictures of the first protocol, which is also the one of degradations;
+    `spool`, a file to be made, takes up the squares.
+    """
+    from photochrom.metrics.measuring import measure
+    from photochrom.metrics.painting import Folder
+    from photochrom.metrics.sets import halved
+
+    def leave(photograph: "Photograph", picture: "NDArray[np.uint8]") -> None:
+        pass
+
+    of_size: dict[int | None, Measurement] = {}
+    found = []
+    for protocol in protocols:
+        if protocol.size not in of_size:
+            first = not of_size
+            of_size[protocol.size] = measure(
+                photographs,
+                protocol,
+                source_of(painter, protocol),
+                threads,
+                eyes if protocol.size else replace(eyes, see={}),
+                keep if first else leave,
+                None if isinstance(painter, Folder) else painter.paint,
+                degradations if first else (),
+                spool if protocol.size else None,
+            )
+        measured = of_size[protocol.size]
+        if protocol.reference == "disjoint":
+            measured = halved(measured, protocol, photographs)
+        found.append(measured)
+    return found
+
+
+def source_of(painter: "Painter | Folder", protocol: "Protocol") -> "Source":
+    """How a photograph and its painting are had under a protocol."""
+    from photochrom.metrics.painting import Folder, Painting, painting_of
+    from photochrom.metrics.photographs import load_original
+
+    def source(photograph: "Photograph") -> "tuple[NDArray[np.uint8], Painting]":
+        truth = load_original(photograph, protocol.size)
+        if isinstance(painter, Folder):
+            return truth, Painting(painter.picture(photograph, truth, protocol))
+        return truth, painting_of(truth, painter.paint, painter.paint_judged)
+
+    return source
+
+
+def measure_plates(
+    painter: "Painter", folders: Sequence[Sequence[str]], threads: int
+) -> "list[Measurement]":
+    """A measurement of each pair of folders of plates."""
+    from photochrom import plates
+    from photochrom.metrics.eyes import Eyes
+    from photochrom.metrics.measuring import measure
+
+    found = []
+    for name, scans, truth in folders:
+        by_name = {plate.name: plate for plate in plates.read_plates(Path(scans), Path(truth))}
+        found.append(
+            measure(
+                plates.as_photographs(by_name.values()),
+                plates.protocol_of(name),
+                partial(plates.painted_of, by_name, painter.paint),
+                threads,
+                Eyes({}, {}),
+                lambda photograph, picture: None,
+            )
+        )
+        if not found[-1].photographs:
+            raise StageError(f"plates {name}: none can be measured: {found[-1].missing[0][1]}")
+    return found
 
 
 if __name__ == "__main__":

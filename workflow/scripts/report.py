@@ -47,6 +47,9 @@ def parse_arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--benchmarks", type=Path, metavar="FOLDER", help="Snakemake's benchmark files"
     )
+    parser.add_argument(
+        "--figures", type=Path, metavar="FOLDER", help="for the page's figures as files"
+    )
     parser.add_argument("--out", type=Path, required=True, help="the page, HTML")
     return parser.parse_args(argv)
 
@@ -76,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         audit=args.audit,
         moves=args.moves,
         benchmarks=args.benchmarks,
+        figures=args.figures,
     )
     log.info("%s: %.1f MB, one file", args.out, args.out.stat().st_size / 1e6)
     return EXIT_OK

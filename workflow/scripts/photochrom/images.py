@@ -1,9 +1,9 @@
 """The one image loader and writer.
 
 Every stage reads photographs through these functions, so that orientation, depth, colour profiles
-and limits are treated in one way. Decoding is libvips' (pyvips). Files are opened here and handed
-over as descriptors: any byte name works, and only regular files are read. The type is found by
-content, never by suffix.
+and limits are treated in one way. Decoding is libvips' (pyvips), or Pillow's for JPEG 2000, HEIC
+and CIELab TIFF. Files are opened here and handed over as descriptors: any byte name works, and only
+regular files are read. The type is found by content, never by suffix.
 
 What becomes of a file:
 - EXIF orientation is applied once and the tag removed;
@@ -22,7 +22,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 import numpy as np
@@ -39,6 +39,15 @@ from photochrom.color import (
     rgb_to_lab,
 )
 from photochrom.lab_arrays import ArrayError, decode_lab8, read_row, row_name, row_sha256, row_side
+from photochrom.pillow_images import (
+    Decoded,
+    PillowError,
+    decode_heic,
+    decode_jp2,
+    decode_lab_tiff,
+    is_heic,
+    is_jp2,
+)
 from photochrom.runtime import log, sha256_file, write_bytes
 
 MAX_PIXELS = 300_000_000
@@ -50,8 +59,6 @@ _LOADERS = ("jpegload", "pngload", "tiffload", "webpload", "gifload", "heifload"
 _UNSUPPORTED = {
     b"BM": "BMP",
     b"%PDF": "PDF",
-    b"\x00\x00\x00\x0cjP  ": "JPEG 2000",
-    b"\xff\x4f\xff\x51": "JPEG 2000",
     b"\xff\x0a": "JPEG XL",
     b"\x00\x00\x00\x0cJXL ": "JPEG XL",
     b"P4": "PBM",
@@ -60,8 +67,6 @@ _UNSUPPORTED = {
     b"<svg": "SVG",
     b"8BPS": "Photoshop",
 }
-# What AVIF shares its loader with: pictures coded by HEVC, whose decoder pyvips-binary leaves out.
-_HEIC_STARTS = (b"ftypheic", b"ftypheix", b"ftypheim", b"ftypheis", b"ftyphevc")
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 
 # Operations are not cached: each picture is read once, and a cache would only hold memory.
@@ -98,7 +103,7 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS, least: int = 0) -> pyvi
     try:
         start = os.pread(descriptor, 64, 0)
         image = _load(descriptor, start, max_pixels)
-        if not image.get("vips-loader").startswith(_LOADERS):
+        if not image.get("vips-loader").startswith((*_LOADERS, "pillow")):
             raise ImageError(_unknown_format(start))
         if image.width * image.height > max_pixels:
             raise ImageError(_too_large(image.width * image.height, max_pixels))
@@ -110,6 +115,8 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS, least: int = 0) -> pyvi
     pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
     if pages > 1:
         raise ImageError(f"multi-page: {pages} pages or frames")
+    if image.interpretation == "labs":  # CIELab TIFF of 16 bits
+        image = image.colourspace("rgb16")
     if image.format in ("float", "double"):
         image = _from_float(image)
     if image.format not in ("uchar", "ushort"):
@@ -237,6 +244,12 @@ def jpeg_bytes(array: NDArray[np.uint8], quality: int = 85) -> bytes:
     return image.jpegsave_buffer(Q=quality, keep="none", subsample_mode="off", optimize_coding=True)
 
 
+def write_webp(path: Path, array: NDArray[np.uint8], quality: int = 90) -> None:
+    """Write uint8 (H, W, 3) as WebP without metadata, atomically; equal pixels give equal bytes."""
+    image = pyvips.Image.new_from_array(array)
+    write_bytes(path, image.webpsave_buffer(Q=quality, keep="none", smart_subsample=True))
+
+
 def path_to_text(path: Path) -> str:
     """A path as tables hold it: UTF-8, one line, reversible by `path_from_text`.
 
@@ -325,8 +338,10 @@ def _shrink_on_load(image: pyvips.Image, least: int) -> int:
 
 
 def _load(descriptor: int, start: bytes, max_pixels: int, **options: Any) -> pyvips.Image:
-    if start[4:12] in _HEIC_STARTS:
-        raise ImageError("format not supported: HEIC")
+    if is_jp2(start):
+        return _by_pillow(decode_jp2, descriptor, max_pixels)
+    if is_heic(start):
+        return _by_pillow(decode_heic, descriptor, max_pixels)
     if start.startswith(_PNG_START) and len(start) >= 24:
         # libvips refuses some sizes that PNG can state with the words for a damaged file.
         pixels = int.from_bytes(start[16:20]) * int.from_bytes(start[20:24])
@@ -341,8 +356,37 @@ def _load(descriptor: int, start: bytes, max_pixels: int, **options: Any) -> pyv
         if error.message.startswith("unable to load from source"):
             raise ImageError(_unknown_format(start)) from error
         if start[:2] in (b"II", b"MM") and "labq" in str(error.detail):
-            raise ImageError("format not supported: Lab TIFF") from error
+            return _by_pillow(decode_lab_tiff, descriptor, max_pixels)
         raise ImageError("truncated or damaged") from error
+
+
+def _by_pillow(
+    decode: Callable[[IO[bytes], Callable[[int], None]], Decoded], descriptor: int, max_pixels: int
+) -> pyvips.Image:
+    """A picture that Pillow decodes whole, as libvips would have loaded it."""
+
+    def check(pixels: int) -> None:
+        if pixels > max_pixels:
+            raise ImageError(_too_large(pixels, max_pixels))
+
+    try:
+        with open(os.dup(descriptor), "rb") as file:
+            file.seek(0)
+            decoded = decode(file, check)
+    except PillowError as error:
+        raise ImageError(error.reason) from error
+    deep, bands = decoded.samples.dtype == np.uint16, decoded.samples.shape[2]
+    space = ("grey16" if deep else "b-w") if bands < 3 else ("rgb16" if deep else "srgb")
+    image = pyvips.Image.new_from_array(decoded.samples).copy(interpretation=space)
+    image.set_type(pyvips.GValue.gstr_type, "vips-loader", decoded.loader)
+    for field, content in (
+        ("icc-profile-data", decoded.profile),
+        ("xmp-data", decoded.xmp),
+        ("exif-data", decoded.exif),
+    ):
+        if content:
+            image.set_type(pyvips.GValue.blob_type, field, content)
+    return image
 
 
 def _from_float(image: pyvips.Image) -> pyvips.Image:

@@ -50,9 +50,11 @@ CODE = (
     "models/encoders.py",
     "models/fusion.py",
     "models/levin.py",
+    "models/onnx.py",
     "models/photochrom.py",
     "models/unet.py",
     "models/zhang16.py",
+    "pillow_images.py",
     "uncertainty.py",
 )
 

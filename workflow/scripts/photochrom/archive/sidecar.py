@@ -26,6 +26,7 @@ from photochrom.version import __version__
 HARDLY_ANY_COLOUR = 1.0
 
 SOFTWARE = ("pyvips", "pyvips-binary", "numpy", "torch")
+MODEL_KEYS = ("experiment", "phase", "network", "exported_from")
 
 
 def sidecar_record(
@@ -48,6 +49,8 @@ def sidecar_record(
     """
     size = {"width": scan.picture.width, "height": scan.picture.height}
     name = format_of(output, job.settings.format)
+    exported = job.model.metadata.get("exported_from")
+    software = (*SOFTWARE, "onnxruntime") if exported else SOFTWARE
     return {
         "format": SIDECAR_FORMAT,
         "statement": STATEMENT,
@@ -85,11 +88,11 @@ def sidecar_record(
         "uncertainty": _uncertainty(picture, job),
         "hints": cited(hints),
         "model": {
-            **{name: job.model.metadata.get(name) for name in ("experiment", "phase", "network")},
+            **{name: job.model.metadata.get(name) for name in MODEL_KEYS},
             "network_size": list(reversed(picture.seen.shape)),
         },
         "settings": asdict(job.settings),
-        "software": {"photochrom": __version__, **{name: version(name) for name in SOFTWARE}},
+        "software": {"photochrom": __version__, **{name: version(name) for name in software}},
         "notes": notes,
         "warnings": warnings,
     }

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from photochrom.inference import exact_arithmetic
 from photochrom.runtime import sha256_file
@@ -21,9 +22,9 @@ from photochrom.runtime import sha256_file
 # With fewer pictures than features the covariance is singular and the distance says little.
 FID_MIN_IMAGES = 2048
 FEATURES = 2048
+_SIDE = 299  # pixels that Inception sees
 
 _DOWNLOAD_SECONDS = 30.0  # without an answer
-_BUFFER_ROWS = 64
 
 
 class NotComputedError(Exception):
@@ -38,18 +39,27 @@ def load_inception(device: torch.device) -> torch.nn.Module:
     """
     from pytorch_fid.inception import FID_WEIGHTS_URL, InceptionV3
 
-    name = FID_WEIGHTS_URL.rsplit("/", 1)[-1]
-    # The published file's name ends in the first digits of its SHA-256.
-    prefix = Path(name).stem.rsplit("-", 1)[-1]
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if not cached.is_file():
-        _download(FID_WEIGHTS_URL, cached, prefix)
-    if not sha256_file(cached).startswith(prefix):
-        raise NotComputedError(f"{cached} is not the file that pytorch-fid publishes; delete it")
+    hub_weights(FID_WEIGHTS_URL, "Inception")
     return InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[FEATURES]]).to(device).eval()
 
 
-def _download(url: str, path: Path, prefix: str) -> None:
+def hub_weights(url: str, network: str) -> Path:
+    """The weights of a network in torch.hub's cache, fetched from `url` where they are not yet.
+
+    The published file's name ends in the first digits of its SHA-256. Raises NotComputedError when
+    they cannot be fetched, or when what lies in the cache is not the published file.
+    """
+    name = url.rsplit("/", 1)[-1]
+    prefix = Path(name).stem.rsplit("-", 1)[-1]
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / name
+    if not cached.is_file():
+        _download(url, network, cached, prefix)
+    if not sha256_file(cached).startswith(prefix):
+        raise NotComputedError(f"{cached} is not the published file; delete it")
+    return cached
+
+
+def _download(url: str, network: str, path: Path, prefix: str) -> None:
     """Fetch the weights into the cache, whole or not at all, with a limit on silence."""
     previous = socket.getdefaulttimeout()
     socket.setdefaulttimeout(_DOWNLOAD_SECONDS)
@@ -58,16 +68,18 @@ def _download(url: str, path: Path, prefix: str) -> None:
         torch.hub.download_url_to_file(url, str(path), hash_prefix=prefix, progress=False)
     except (OSError, RuntimeError) as error:  # URLError is an OSError; a wrong digest is not
         cause = error.reason if isinstance(error, urllib.error.URLError) else error
-        message = f"the Inception weights cannot be had from {url} ({cause})"
+        message = f"the {network} weights cannot be had from {url} ({cause})"
         raise NotComputedError(message) from error
     finally:
         socket.setdefaulttimeout(previous)
 
 
-def inception_features(
-    inception: torch.nn.Module, pictures: NDArray[np.uint8]
-) -> NDArray[np.float64]:
-    """Features (N, 2048) of pictures (N, H, W, 3), sRGB uint8; resized to 299 by the network."""
+def inception_features(inception: torch.nn.Module, pictures: NDArray[Any]) -> NDArray[np.float64]:
+    """Features (N, 2048) of pictures (N, H, W, 3), sRGB in 0..255.
+
+    The network resizes them to 299 pixels, by bilinear interpolation that skips pixels of larger
+    ones; those of `clean_resized` have that size already.
+    """
     device = next(inception.parameters()).device
     batch = torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
     with exact_arithmetic(device):
@@ -75,35 +87,20 @@ def inception_features(
     return features.reshape(len(pictures), -1).cpu().double().numpy()
 
 
-class FeatureStatistics:
-    """Mean and covariance of features that arrive one by one, in constant memory."""
+def clean_resized(picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """A picture (H, W, 3) at 299 pixels as clean-fid resizes (Parmar, Zhang and Zhu 2022).
 
-    def __init__(self) -> None:
-        self.count = 0
-        self._sum: NDArray[np.float64] | float = 0.0
-        self._products: NDArray[np.float64] | float = 0.0
-        self._buffer: list[NDArray[np.float64]] = []
-
-    def add(self, row: NDArray[np.float64]) -> None:
-        """Take in the features (F,) of one picture."""
-        self.count += 1
-        self._buffer.append(row)
-        if len(self._buffer) == _BUFFER_ROWS:
-            self._flush()
-
-    def _flush(self) -> None:
-        if self._buffer:
-            rows = np.stack(self._buffer)
-            self._sum = self._sum + rows.sum(axis=0)
-            self._products = self._products + rows.T @ rows
-            self._buffer.clear()
-
-    def moments(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean (F,) and sample covariance (F, F), as np.mean and np.cov; two rows at least."""
-        self._flush()
-        mean = np.asarray(self._sum) / self.count
-        covariance = (self._products - self.count * np.outer(mean, mean)) / (self.count - 1)
-        return mean, covariance
+    Pillow's bicubic filter, which takes in every pixel, on each channel in floating point, with
+    no rounding to 8 bits; (299, 299, 3) in 0..255. With features of these by `inception_features`
+    a FID has clean-fid's resizing and pytorch-fid's port of the network.
+    """
+    channels = [
+        Image.fromarray(picture[..., channel].astype(np.float32)).resize(
+            (_SIDE, _SIDE), Image.Resampling.BICUBIC
+        )
+        for channel in range(3)
+    ]
+    return np.stack([np.asarray(channel) for channel in channels], axis=-1).clip(0, 255)
 
 
 def frechet_distance(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,25 +10,43 @@ from numpy.typing import NDArray
 from photochrom.images import (
     ImageError,
     content_sha256,
+    load_rgb,
     load_square,
     path_from_text,
     path_to_text,
+    shrink,
 )
 from photochrom.runtime import StageError, log, sha256_text
 from photochrom.tables import SPLIT_COLUMNS, read_table
 
+COLUMNS = (
+    *("id", "path", "sha256", "width", "height", "source", "original_name"),
+    *("colourfulness", "mean_L"),
+)
+# The long side, in pixels, to which larger whole photographs are reduced.
+WHOLE_LIMIT = 2048
 # Photographs that messages name, where many are missing.
 NAMED = 5
 
 
 @dataclass(frozen=True)
 class Photograph:
-    """An original; `sha256` is what its content had when it was catalogued."""
+    """An original, `width` x `height` pixels; `sha256` is its content's when it was catalogued.
+
+    `source` names where it is from, `stem` is its original file's name without the ending;
+    `colourfulness` and `mean_lightness` (0..100) are the catalogue's.
+    """
 
     id: str
     group: str
     path: Path
     sha256: str
+    source: str = ""
+    stem: str = ""
+    width: int = 0
+    height: int = 0
+    colourfulness: float = 0.0
+    mean_lightness: float = 0.0
 
 
 def read_photographs(catalog: Path, split_csv: Path, split: str) -> list[Photograph]:
@@ -44,8 +62,19 @@ def read_photographs(catalog: Path, split_csv: Path, split: str) -> list[Photogr
     if not groups:
         raise StageError(f"{split_csv} has no photographs in split {split}; change data.split")
     found = [
-        Photograph(row["id"], groups[row["id"]], path_from_text(row["path"]), row["sha256"])
-        for row in read_table(catalog, ("id", "path", "sha256"), "filter.py")
+        Photograph(
+            row["id"],
+            groups[row["id"]],
+            path_from_text(row["path"]),
+            row["sha256"],
+            row["source"],
+            PurePosixPath(row["original_name"]).stem,
+            int(row["width"]),
+            int(row["height"]),
+            float(row["colourfulness"]),
+            float(row["mean_L"]),
+        )
+        for row in read_table(catalog, COLUMNS, "filter.py")
         if row["id"] in groups
     ]
     absent = groups.keys() - {photograph.id for photograph in found}
@@ -54,16 +83,26 @@ def read_photographs(catalog: Path, split_csv: Path, split: str) -> list[Photogr
     return sorted(found, key=lambda photograph: photograph.id)
 
 
-def load_original(photograph: Photograph, size: int) -> NDArray[np.uint8]:
-    """The central square of the original, sRGB uint8 (size, size, 3).
+def load_original(photograph: Photograph, size: int | None) -> NDArray[np.uint8]:
+    """The central square of the original, sRGB uint8 (size, size, 3), or the whole without `size`.
 
     Raises ImageError when it cannot be read or is no longer what was catalogued.
     """
     # Decoded before it is hashed, because the decoder also refuses what would never end, a pipe.
-    square = load_square(photograph.path, size)
+    loaded = load_square(photograph.path, size) if size else load_whole(photograph.path)
     if content_sha256(photograph.path) != photograph.sha256:
         raise ImageError("its content changed since it was catalogued")
-    return square
+    return loaded
+
+
+def load_whole(path: Path) -> NDArray[np.uint8]:
+    """A whole picture, sRGB uint8 (H, W, 3), its long side reduced to WHOLE_LIMIT if longer.
+
+    Raises ImageError.
+    """
+    whole = load_rgb(path)
+    short, long = sorted(whole.shape[:2])
+    return shrink(whole, max(1, round(short * min(1, WHOLE_LIMIT / long))))
 
 
 def complain_of_missing(missing: Sequence[tuple[Photograph, str]], total: int) -> None:

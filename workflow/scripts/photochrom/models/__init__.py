@@ -88,7 +88,7 @@ def save_model(path: Path, module: nn.Module, metadata: Mapping[str, Any]) -> No
         "ab_scale": AB_SCALE,
         "weights_sha256": weights_sha256(tensors),
     }
-    complete["metadata_sha256"] = _metadata_sha256(complete)
+    complete["metadata_sha256"] = metadata_sha256(complete)
     entry = json.dumps(complete, sort_keys=True, allow_nan=False)
     write_bytes(path, safetensors.torch.save(tensors, {"photochrom": entry}))
 
@@ -127,7 +127,7 @@ def _read_model(data: bytes, device: torch.device) -> Model:
         raise ValueError(
             f"its format is {metadata.get('format_version')}, this software reads {FORMAT_VERSION}"
         )
-    if metadata.get("metadata_sha256") != _metadata_sha256(metadata) or metadata.get(
+    if metadata.get("metadata_sha256") != metadata_sha256(metadata) or metadata.get(
         "weights_sha256"
     ) != weights_sha256(tensors):
         raise ValueError("its checksum does not match: it was damaged or altered; train again")
@@ -189,7 +189,7 @@ def weights_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _metadata_sha256(metadata: Mapping[str, Any]) -> str:
+def metadata_sha256(metadata: Mapping[str, Any]) -> str:
     """Hex SHA-256 over the metadata but this digest itself."""
     rest = {key: value for key, value in metadata.items() if key != "metadata_sha256"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

@@ -24,10 +24,12 @@ class SelfAttention(nn.Module):
         self.gate = nn.Parameter(torch.zeros(()))
 
     def forward(self, x: Tensor) -> Tensor:
+        # One head, because ONNX knows attention by heads only.
         query, key, value = (
-            layer(x).flatten(2).transpose(1, 2) for layer in (self.query, self.key, self.value)
+            layer(x).flatten(2).transpose(1, 2)[:, None]
+            for layer in (self.query, self.key, self.value)
         )
-        seen = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        seen = F.scaled_dot_product_attention(query, key, value)[:, 0].transpose(1, 2)
         return x + self.gate * self.back(seen.unflatten(2, x.shape[-2:]))
 
 

@@ -3,7 +3,7 @@
 `grey` adds no colour, `constant` gives each pixel the mean colour of the training pictures,
 `levin` spreads true colours from a few pixels, and `truth` sends the photograph itself through
 the storage and the conversions that every painter goes through: the floor below which no figure
-can come.
+can come. `real` leaves it as it is, for distances between sets.
 """
 
 from collections.abc import Callable
@@ -32,12 +32,13 @@ class Painter:
     """What paints a row: `paint` takes a photograph's Lab (H, W, 3) and returns the picture's.
 
     `digest` is a model's file's, or for a yardstick that of its definition: equal digests paint
-    alike.
+    alike. `paint_judged` gives the painter's mean uncertainty (0..1) too, where it has one.
     """
 
     description: str
     digest: str
     paint: Callable[[Lab], Lab]
+    paint_judged: Callable[[Lab], tuple[Lab, float]] | None = None
 
 
 def grey() -> Painter:
@@ -84,6 +85,12 @@ def truth() -> Painter:
 
     description = "the photograph itself through our storage, gamut and rounding: the floor"
     return Painter(description, sha256_text(f"truth in steps of 1/{STORED_MAX}"), paint)
+
+
+def real() -> Painter:
+    """The photograph as it is: what distances between sets of true photographs are told of."""
+    description = "the photographs themselves: how far two sets of them are apart"
+    return Painter(description, sha256_text("the photograph"), lambda lab: lab)
 
 
 def mean_training_ab(shards_csv: Path, split_csv: Path) -> tuple[float, float, int]:

@@ -3,7 +3,7 @@
 Each section is made by one function that returns plain values for the template
 `workflow/report/report.html.j2`; what is missing becomes words there, never a gap. `inputs` reads,
 `data`, `training`, `results`, `pictures`, `explorer`, `archives` and `ledger` make the sections,
-`comparison` says who is better, and `plots` draws.
+`comparison` says who is better, and `plots` draws; `figures` writes the drawings as files.
 """
 
 import platform
@@ -19,6 +19,7 @@ from photochrom.report.archives import archive_section
 from photochrom.report.comparison import summary
 from photochrom.report.data import data_section
 from photochrom.report.explorer import explorer_section
+from photochrom.report.figures import write_figures
 from photochrom.report.inputs import Log, read_audit, read_row
 from photochrom.report.ledger import ledger_section
 from photochrom.report.pictures import grades_section, sheet_section
@@ -48,8 +49,11 @@ def build_report(
     audit: Path | None = None,
     moves: Path | None = None,
     benchmarks: Path | None = None,
+    figures: Path | None = None,
 ) -> None:
-    """Write the report to `out`; equal inputs give equal bytes.
+    """Write the report to `out`, and its figures into the folder `figures`, where one is named.
+
+    Equal inputs give equal bytes.
 
     Beside each metrics file ROW.json lie ROW.per_image.csv and the folder ROW.pictures; an archive
     is named by its status.csv; `audit`, `moves` and the folder `benchmarks` may be left out.
@@ -63,9 +67,7 @@ def build_report(
     protocols = list(dict.fromkeys(figure.protocol for row in rows for figure in row.figures))
     first = protocols[0] if protocols else ""
     shown = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True)
-    page = render(
-        "report.html.j2",
-        ("page.js", "report.js"),
+    sections = dict(
         title=title,
         summary=summary(rows, first),
         data=data_section(
@@ -95,7 +97,9 @@ def build_report(
         settings=shown,
         settings_digest=sha256_text(shown),
     )
-    write_text(out, page)
+    if figures:
+        write_figures(figures, sections)
+    write_text(out, render("report.html.j2", ("page.js", "report.js"), **sections))
 
 
 def versions() -> list[tuple[str, str]]:

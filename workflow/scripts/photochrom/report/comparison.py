@@ -215,14 +215,14 @@ def _against_constant(gain: Gain | None) -> list[str]:
 
 
 def _other_measures(best: Row, rows: Sequence[Row], protocol: str) -> list[str]:
-    """How the measures that are no judges see the best experiment against grey, in one sentence."""
+    """How SHORT's measures that are no judges see the best experiment against grey: a sentence."""
     grey = next(row for row in rows if row.name == "grey")
     found: dict[str, list[str]] = {"better": [], "worse": [], "unclear": []}
     for figure in best.figures:
-        if figure.protocol == protocol and figure.metric not in JUDGES:
+        if figure.protocol == protocol and figure.metric in SHORT.keys() - JUDGES.keys():
             gain = compare(best, grey, figure)
             if gain is not None and gain.low is not None:
-                found[gain.verdict].append(SHORT.get(figure.metric, figure.title))
+                found[gain.verdict].append(SHORT[figure.metric])
     words = {
         "better": "is better than grey by",
         "worse": "is worse by",
@@ -266,7 +266,7 @@ def _against_others(best: Row, rows: Sequence[Row], measure: str, protocol: str)
     return sentences
 
 
-# Names of the measures within a sentence.
+# Names of the measures within a sentence: of those that the summary speaks of.
 SHORT = {
     "ssim": "SSIM",
     "ciede2000": "colour difference (CIEDE2000)",

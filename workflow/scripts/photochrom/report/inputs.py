@@ -155,9 +155,10 @@ def _calibration(content: Mapping[str, Any] | None) -> Calibration | None:
     spearman = content["spearman"]
     return Calibration(
         protocol=str(content["protocol"]),
-        value=spearman["value"],
-        low=spearman["ci_low"],
-        high=spearman["ci_high"],
+        # Equal confidences have no correlation: not a number.
+        value=parsed(spearman["value"]),
+        low=parsed(spearman["ci_low"]),
+        high=parsed(spearman["ci_high"]),
         n=int(spearman["n"]),
         bins=[
             (float(one["confidence"]), float(one["error"]), int(one["n"]))
@@ -203,10 +204,10 @@ def read_audit(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def parsed(text: str | None) -> float | None:
+def parsed(text: str | float | None) -> float | None:
     """The finite number that a cell of a table holds, if it holds one."""
     try:
-        value = float(text or "")
+        value = float("" if text is None else text)
     except ValueError:
         return None
     return value if math.isfinite(value) else None

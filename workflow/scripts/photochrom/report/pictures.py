@@ -156,7 +156,8 @@ def _evidence(name: str, grey: Row | None, best: Row, truth: Row | None) -> dict
 
 def _embedded(pixels: NDArray[np.uint8]) -> dict[str, Any]:
     height, width = pixels.shape[:2]
-    return {"src": data_uri(pixels), "width": width, "height": height, "reason": ""}
+    src = data_uri(pixels)
+    return {"src": src, "width": width, "height": height, "pixels": pixels, "reason": ""}
 
 
 def sheet_section(rows: Sequence[Row], catalog: Table, protocol: str) -> dict[str, Any] | None:

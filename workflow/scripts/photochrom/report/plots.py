@@ -24,6 +24,7 @@ TEXT = 12
 # Of a drawing with a value on each line: the line's height, the room for the names on its left,
 # and about the width of a letter.
 DOTS_LINE, LABELS, LETTER = 17, 96, 6.3
+MARGIN = 10  # about a drawing in a file of its own
 MAX_POINTS = 400  # of one line; a plot 320 units wide shows no more
 
 # Colours while drawing, and the page's variables that replace them.
@@ -264,12 +265,16 @@ def error_by_confidence(bins: Sequence[tuple[float, float, int]], of: str) -> Pl
 
 
 def svg_file(plot: Plot) -> str:
-    """The drawing as an SVG file in the light scheme, on its paper."""
+    """The drawing as an SVG file in the light scheme, on its paper, with a margin."""
     text = re.sub(r"var\(--(\w+)\)", lambda match: LIGHT[match.group(1)], plot.svg)
     head, _, rest = text.partition(">")
     spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
     head = head.replace("<svg", f'<svg {spaces} font-family="sans-serif"', 1)
-    paper = f'<rect width="100%" height="100%" fill="{LIGHT["paper"]}"/>'
+    width, height = map(int, re.findall(r'viewBox="0 0 (\d+) (\d+)"', head)[0])
+    whole = f'width="{width + 2 * MARGIN}" height="{height + 2 * MARGIN}"'
+    box = f'viewBox="{-MARGIN} {-MARGIN} {width + 2 * MARGIN} {height + 2 * MARGIN}" {whole}'
+    head = re.sub(r'viewBox="[^"]*"', box, head)
+    paper = f'<rect x="{-MARGIN}" y="{-MARGIN}" {whole} fill="{LIGHT["paper"]}"/>'
     return f'<?xml version="1.0" encoding="utf-8"?>\n{head}>{paper}{rest}\n'
 
 

@@ -11,7 +11,7 @@ from photochrom.report.inputs import Row
 from photochrom.report.plots import Dot, Plot, dots
 
 # Yardsticks in the order of the report, behind the experiments; others follow.
-YARDSTICKS = ("constant", "grey", "truth")
+YARDSTICKS = ("constant", "grey", "levin", "truth", "real")
 
 HINTS = {
     "higher": "higher is better",
@@ -24,22 +24,45 @@ HINTS = {
 EXPLAINED = {
     "psnr_rgb": "Agreement with the photograph, pixel by pixel. It rewards caution: plain grey "
     "scores well, because a wrong colour costs more than none.",
+    "psnr_ab": "The same of colour alone, without the lightness that all rows share.",
     "ssim": "Agreement of local structure. Most of it is lightness, which all rows share, so the "
     "differences are small.",
+    "lpips": "Distance of the features of an AlexNet, picture by picture (Zhang and others 2018).",
     "ciede2000": "Perceived difference of colour, averaged over the pixels; 1 is about the least "
     "an eye can see.",
     "auc": "The share of pixels whose a, b error stays within a threshold, averaged over the "
     "thresholds 0 to 150 (Zhang, Isola and Efros 2016).",
     "auc_balanced": "The same, but each colour of the truth counts alike however rare, so that a "
     "model is paid for vivid colours and not only for the common dull ones.",
+    "auc_balanced_pooled": "The same over the pixels of all photographs together, as the paper "
+    "has it. It sinks as photographs join and bring rare colours, so it compares rows, not sets.",
     "colourfulness": "Hasler and Süsstrunk 2003: 0 is grey, 15 slightly, 33 moderately, 45 "
     "averagely, 59 quite and 82 highly colourful.",
     "colourfulness_difference": "How far the mean colourfulness is from the truth's. Pictures that "
     "are too dull and too vivid cancel out here.",
     "colourfulness_error": "The same distance picture by picture, where nothing cancels out.",
+    "colourfulness_abs": "The formula that many papers' programs use, with absolute opponents. It "
+    "is not Hasler and Süsstrunk's, and serves for comparison with those papers.",
+    "neutral_drift": "How colourful grey things have become: the mean chroma where the photograph "
+    "is neutral.",
+    "edge_bleeding": "The share of the colour's changes that lie beside the edges of the "
+    "photograph's colours rather than on them, above the photograph's own share.",
+    "colour_coverage": "Of the photograph's colours, squares of ten units that fill a thousandth "
+    "of it, those that the picture has too.",
+    "gamut_overflow": "Pixels whose colour had to be weakened to fit sRGB at their lightness.",
+    "gamut_excess": "How much chroma that took, averaged over all pixels.",
     "lightness_error": "The input's lightness is kept, so this is rounding to 8 bits.",
+    "fd_lite2": "How unlike the two sets of pictures are to an EfficientNet that no recipe trains "
+    "with: the Fréchet distance of its features. It is biased upwards with few pictures.",
+    "fd_lite2_infinity": "What that distance tends to as pictures join, free of their number's "
+    "bias (Chong and Forsyth 2020).",
+    "hi_fd_lite2": "The same distance after the chroma of all pictures was scaled by one factor to "
+    "the photographs' mean colourfulness: strong colour earns nothing here, only right colour.",
+    "kid_lite2": "The kernel distance of the same features. It has no such bias, and serves where "
+    "pictures are too few for a FID.",
     "fid": "How unlike the two sets of pictures are to an Inception network. With few pictures "
     "the figure says little, so it is not computed then.",
+    "fid_clean": "The same with pictures resized as clean-fid does (Parmar, Zhang and Zhu 2022).",
 }
 
 
@@ -73,18 +96,24 @@ def measures_section(rows: Sequence[Row], protocol: str) -> dict[str, Any]:
             }
         )
     under = [figure for row in shown for figure in row.figures if figure.protocol == protocol]
+    full = {
+        row.name: max(figure.n for figure in row.figures if figure.protocol == protocol)
+        for row in shown
+    }
+    lines = [
+        (row, [cell(row.figure(one.metric, protocol), notes, full[row.name]) for one in examples])
+        for row in shown
+    ]
     return {
         "protocol": protocol,
         "protocol_words": next((row.protocols.get(protocol, "") for row in shown), ""),
         "columns": columns,
         "rows": shown,
         "plots": _judge_plots(shown, examples, protocol),
-        "lines": [
-            (row, [cell(row.figure(one.metric, protocol), notes) for one in examples])
-            for row in shown
-        ],
+        "lines": lines,
+        "fewer": any(one["n"] is not None for _, cells in lines for one in cells),
         "notes": [(marker, reason) for reason, marker in notes.items()],
-        "counts": sorted({figure.n for figure in under}),
+        "counts": sorted(set(full.values())),
         "same_pictures": len({figure.data_digest for figure in under}) == 1,
         "gains": gains_table(shown, protocol),
         "verdicts": VERDICTS,
@@ -154,16 +183,21 @@ def judge_plot(
     return dots(f"{short[:1].upper()}{short[1:]}{words}", axis, drawn, protocol)
 
 
-def cell(figure: Figure | None, notes: dict[str, str]) -> dict[str, Any]:
-    """A cell of the table; its `marker` leads to the note that says what is missing, and why."""
+def cell(figure: Figure | None, notes: dict[str, str], full: int) -> dict[str, Any]:
+    """A cell of the table; its `marker` leads to the note that says what is missing, and why.
+
+    `n` is the number of pictures where it is less than the row's `full` number, else None.
+    """
     if figure is None:
         figure_reason: str | None = "not computed: the row's file has no such figure"
-        return {"value": None, "low": None, "high": None, **_marker(figure_reason, notes)}
+        lacking = {"value": None, "low": None, "high": None, "n": None}
+        return {**lacking, **_marker(figure_reason, notes)}
     complete = figure.value is not None and figure.ci_low is not None
     return {
         "value": figure.value,
         "low": figure.ci_low,
         "high": figure.ci_high,
+        "n": figure.n if figure.value is not None and figure.n < full else None,
         **_marker(None if complete else figure.reason or "no reason is given", notes),
     }
 

@@ -10,7 +10,7 @@ from typing import Any
 from photochrom.metrics import Figure
 from photochrom.pages import counted, decimals_for, interval, number
 from photochrom.report.comparison import JUDGES, best_experiment
-from photochrom.report.inputs import Row, Slice
+from photochrom.report.inputs import Row, Slice, parsed
 from photochrom.report.plots import Plot, error_by_confidence
 from photochrom.report.results import cell, judge_plot, measures_of, ordered
 
@@ -50,7 +50,7 @@ def slices_section(rows: Sequence[Row]) -> list[dict[str, Any]]:
                         level,
                         part,
                         row.name,
-                        [cell(_figure(part, one.metric), notes) for one in examples],
+                        [cell(_figure(part, one.metric), notes, part.n) for one in examples],
                     )
                     for level in levels
                     for row in shown
@@ -145,8 +145,11 @@ def confidence_section(rows: Sequence[Row]) -> list[dict[str, Any]]:
         one = row.calibration
         if one is None:
             words = (
-                "not computed: the metrics of this experiment hold no confidence. Only a network "
-                "that gives a distribution of colours has one."
+                "Not computed: the metrics of this experiment hold a confidence of too few "
+                "photographs for a rank correlation."
+                if any(parsed(one.get("confidence")) is not None for one in row.per_image)
+                else "Not computed: the metrics of this experiment hold no confidence. Only a "
+                "network that gives a distribution of colours has one."
             )
             found.append({"name": row.name, "words": words, "plot": None, "bins": []})
             continue
@@ -165,7 +168,7 @@ def confidence_section(rows: Sequence[Row]) -> list[dict[str, Any]]:
 def _correlation_words(value: float | None, low: float | None, high: float | None, n: int) -> str:
     """Spearman's correlation with its interval, and what it says."""
     if value is None:
-        return "Spearman's correlation is not computed."
+        return "Spearman's ρ is not computed: the confidences or the errors are all alike."
     sure = (
         "no interval" if low is None or high is None else f"95% interval {interval(low, high, 2)}"
     )
