@@ -1,7 +1,7 @@
-"""What colorizing an archive will take, told before anything is written.
+"""What colorizing an archive will take, told before anything is written to the output folder.
 
-One picture of middling size is colorized, and thrown away; the headers of some others tell how
-large the rest is.
+One picture of middling size in each format is colorized in a scratch folder, exactly as it will be,
+and thrown away; the headers of others tell how large the rest is.
 """
 
 import json
@@ -9,64 +9,86 @@ import resource
 import shutil
 import statistics
 import sys
-import time
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from photochrom.archive.encode import DEPTHS, format_of
+from photochrom.archive.colorize import colorize_rows
+from photochrom.archive.encode import format_of
 from photochrom.archive.job import Job
-from photochrom.archive.picture import colorize_picture
-from photochrom.archive.records import Planned, sidecar_path
-from photochrom.archive.scan import open_scan
+from photochrom.archive.records import DONE, WARNING, Planned, sidecar_path
 from photochrom.images import ImageError, open_image, path_from_text
 from photochrom.runtime import StageError, duration
 
-# Headers read to know the sizes of all.
-SAMPLE = 200
-# Scans tried for the timing: some cannot be decoded.
-TRIES = 20
-# Bytes a pixel of a JPEG of colour at high quality and full chroma, measured on photographs.
-JPEG_BYTES = 1.0
+# Headers read in each format to know the sizes of all.
+SAMPLE = 100
+# Scans tried in each format for the timing: some cannot be decoded, or are in colour already.
+TRIES = 10
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One picture colorized: how long it took, what it left on the disk, and its pixels."""
+
+    seconds: float
+    size: int
+    pixels: int
 
 
 def estimate(rows: Sequence[Planned], job: Job) -> list[str]:
-    """Lines for a person: counts by format and status, time, disk, memory. Nothing is written."""
+    """Lines for a person: counts by format and status, time, disk, memory.
+
+    `rows` are those of the plan. Nothing is written to the job's output folder.
+    """
     todo = [row for row in rows if not row.status]
-    formats = Counter(format_of(path_from_text(row.output), job.settings.format) for row in todo)
     refused = Counter(f"{row.status} ({row.reason})" for row in rows if row.status)
-    finished = sum(_is_there(row, job) for row in todo)
+    left: dict[str, list[Planned]] = {}
+    for row in todo:
+        if not _is_there(row, job):
+            left.setdefault(_format(row, job), []).append(row)
+    count = sum(map(len, left.values()))
     lines = [
         f"files: {len(rows):,}",
-        "  to colorize: " + (_listed(formats) or "none"),
-        *(["  not to be colorized: " + _listed(refused)] if refused else []),
-        *([f"  seem finished already: {finished:,}"] if finished else []),
+        f"to colorize: {_listed(Counter(_format(row, job) for row in todo)) or 'none'}",
+        f"not to be colorized: {_listed(refused) or 'none'}",
+        f"seem finished already: {len(todo) - count:,}",
     ]
-    left = len(todo) - finished
-    if not left:
+    if not count:
         return [*lines, "nothing is left to do"]
-    sizes = _sizes(todo, job)
-    timed = _timed(todo, job)
-    if timed is None or not sizes:
-        return [*lines, "time, disk and memory: unknown, as none of the files tried is a picture"]
-    seconds, pixels = timed
-    mean_pixels = statistics.fmean(size for size, _ in sizes)
-    total_time = left * seconds * mean_pixels / pixels
-    total_bytes = left * statistics.fmean(size for _, size in sizes)
+    seconds = size = 0.0
+    for name, group in left.items():
+        trial, pixels = _trial(group, job), _mean_pixels(group)
+        if trial is None or pixels is None:
+            lines.append(f"{name}: unknown, as none of the files tried can be colorized")
+            continue
+        seconds += len(group) * trial.seconds * pixels / trial.pixels
+        size += len(group) * trial.size * pixels / trial.pixels
+        lines.append(
+            f"{name}: {len(group):,} files of {pixels / 1e6:.2f} megapixels on average; "
+            f"one of {trial.pixels / 1e6:.2f} took {trial.seconds:.2f} s "
+            f"and {_bytes(trial.size)} with what stands beside it"
+        )
+    if not size:
+        return [*lines, "time, disk and memory: unknown"]
     free = _free(job.out)
     return [
         *lines,
-        f"time: about {duration(total_time)} for {left:,} files of {mean_pixels / 1e6:.2f} megapixels "
-        f"each with {job.threads} thread{'s' if job.threads > 1 else ''} "
-        f"({seconds:.2f} s for the one of {pixels / 1e6:.2f} megapixels that was timed)",
-        f"disk: at most about {_bytes(total_bytes)}, of which {_bytes(free)} are free"
-        + ("" if free > total_bytes else "; THAT IS TOO LITTLE"),
-        f"memory: {_bytes(_peak())} with this model and that picture",
+        f"time: about {duration(seconds)} in one process of {job.threads} thread"
+        + ("s" if job.threads > 1 else ""),
+        f"disk: about {_bytes(size)}; {_bytes(free)} are free"
+        + ("" if free > size else ", WHICH IS TOO LITTLE"),
+        f"memory: {_bytes(_peak())} with this model and these pictures",
     ]
 
 
 def _listed(counts: "Counter[str]") -> str:
     return ", ".join(f"{count:,} {name}" for name, count in counts.most_common())
+
+
+def _format(row: Planned, job: Job) -> str:
+    return format_of(path_from_text(row.output), job.settings.format)
 
 
 def _is_there(row: Planned, job: Job) -> bool:
@@ -80,38 +102,33 @@ def _is_there(row: Planned, job: Job) -> bool:
     return made_of == (row.sha256, job.model.digest) and output.is_file()
 
 
-def _sizes(todo: list[Planned], job: Job) -> list[tuple[int, float]]:
-    """Pixels, and bytes at most of the derivative, of up to SAMPLE files spread over the archive."""
-    found = []
-    for row in todo[:: -(-len(todo) // SAMPLE)]:
-        try:
-            image = open_image(path_from_text(row.source))
-        except (ImageError, OSError):
-            continue
-        name = format_of(path_from_text(row.output), job.settings.format)
-        pixels = image.width * image.height
-        bits = min(16 if image.format == "ushort" else 8, DEPTHS[name])
-        each = {"jpeg": JPEG_BYTES, "pyramid": 4 / 3 * 3 * bits / 8}.get(name, 3 * bits / 8)
-        found.append((pixels, pixels * each))
-    return found
+def _pixels(row: Planned) -> int | None:
+    """By the header alone; None where there is none to read."""
+    try:
+        image = open_image(path_from_text(row.source))
+    except (ImageError, OSError):
+        return None
+    return int(image.width * image.height)
 
 
-def _timed(todo: list[Planned], job: Job) -> tuple[float, int] | None:
-    """Seconds and pixels of the first picture, from the middle size on, that can be colorized."""
-    by_size = sorted(todo, key=lambda row: int(row.bytes))
+def _mean_pixels(group: Sequence[Planned]) -> float | None:
+    """Of up to SAMPLE files spread over the archive."""
+    sizes = [_pixels(row) for row in group[:: -(-len(group) // SAMPLE)]]
+    known = [size for size in sizes if size is not None]
+    return statistics.fmean(known) if known else None
+
+
+def _trial(group: Sequence[Planned], job: Job) -> Trial | None:
+    """The first picture, from the middle by bytes on, that can be colorized."""
+    by_size = sorted(group, key=lambda row: int(row.bytes))
     middle = len(by_size) // 2
     for row in (by_size[middle:] + by_size[:middle][::-1])[:TRIES]:
-        started = time.monotonic()
-        try:
-            scan = open_scan(path_from_text(row.source))
-            name = format_of(path_from_text(row.output), job.settings.format)
-            made = colorize_picture(
-                scan.picture, job.model, min(scan.bits, DEPTHS[name]), job.threads
-            )
-            made.picture.tiffsave_buffer(compression="deflate")
-        except (ImageError, OSError):
-            continue
-        return time.monotonic() - started, scan.picture.width * scan.picture.height
+        with tempfile.TemporaryDirectory(prefix="photochrom-") as scratch:
+            (status,) = colorize_rows([row], replace(job, out=Path(scratch)))
+            size = sum(path.stat().st_size for path in Path(scratch).rglob("*") if path.is_file())
+        pixels = _pixels(row)
+        if status.status in (DONE, WARNING) and pixels:
+            return Trial(float(status.seconds), size, pixels)
     return None
 
 
@@ -133,10 +150,8 @@ def _peak() -> int:
 
 
 def _bytes(count: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            break
-        count /= 1000
-    else:
-        unit = "TB"
-    return f"{count:.0f} {unit}" if unit == "bytes" or count >= 10 else f"{count:.1f} {unit}"
+    """Two digits at least, in the largest unit that leaves 1 or more."""
+    power = min(4, max(0, (len(str(int(count))) - 1) // 3))
+    value = count / 1000**power
+    unit = ("bytes", "kB", "MB", "GB", "TB")[power]
+    return f"{value:.1f} {unit}" if power and value < 10 else f"{value:.0f} {unit}"
