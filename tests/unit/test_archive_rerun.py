@@ -265,6 +265,9 @@ def test_an_archive_by_hand(tmp_path: Path, model: Path, capfd: pytest.CaptureFi
     (archive / "a.jpg").write_text("no picture")
     settings = "{format: png, skip_coloured: false}"
     arguments = [str(archive), str(out), "--model", str(model), "--settings", settings]
+    assert main([*arguments, "--dry-run"]) == 0
+    assert "to colorize: 2 png" in capfd.readouterr().out
+    assert not out.exists()
     assert main(arguments) == 3
     assert capfd.readouterr().err.splitlines()[-1].endswith(": 1 done, 1 failed")
     with (out / "status.csv").open(newline="") as file:
@@ -296,6 +299,7 @@ def test_the_stage_says_what_is_wrong_in_one_line(
         ([scans, out, "--model", str(model), "--settings", "{fromat: png}"], 2, "did you mean"),
         ([scans, out, "--model", str(model), "--threads", "0"], 2, "--threads"),
         (["--plan", "no.csv", "--out", out, "--status", "s", "--model", str(model)], 2, "no.csv"),
+        (["--plan", "p", "--out", out, "--status", "s", "--model", "m", "--dry-run"], 2, "-n"),
     ]
     for arguments, code, words in cases:
         assert run_stage("colorize", partial(main, arguments)) == code

@@ -6,6 +6,10 @@
 By hand, ARCHIVE (a folder, or `builtin`) is planned into OUT/plan, all shards are colorized, and
 OUT gets status.csv, manifest-sha256.txt and review.html. Originals are only read. What an
 interrupted run has finished is not done again.
+
+Exit codes: 0 all done; 2 wrong arguments; 3 done, but some files failed; 4 something is missing
+that was asked for; 5 the output cannot be written; 6 out of memory; 7 the model was refused; 130
+or 143 interrupted: the same command goes on.
 """
 
 import argparse
@@ -65,11 +69,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--dry-run", action="store_true", help="say what ARCHIVE would take; write nothing"
+    )
     parser.add_argument("--allow-rejects", action="store_true", help="exit 0 if files failed, too")
     args = parser.parse_args(argv)
     start_log("colorize", args.log)
     if args.archive and args.folder and not (args.plan or args.out or args.status):
         return colorize_archive(args)
+    if args.dry_run:
+        raise StageError("--dry-run is for ARCHIVE and OUT; for the workflow there is snakemake -n")
     if args.plan and args.out and args.status and not args.archive:
         statuses = colorize_shard(args.plan, args.status, make_job(args, args.out))
         return verdict(statuses, f"{args.plan.stem} to {args.out}", args.allow_rejects)
@@ -84,6 +93,12 @@ def colorize_archive(args: argparse.Namespace) -> int:
     if args.archive != "builtin":
         check_apart(Path(args.archive), out)
     job = make_job(args, out)
+    if args.dry_run:
+        from photochrom.archive.estimate import estimate
+        from photochrom.archive.plan import plan_archive
+
+        print("\n".join(estimate(plan_archive(args.archive, job.settings.format), job)))
+        return EXIT_OK
     plan = out / "plan"
     options = (f"--format={job.settings.format}", f"--out={plan}")
     code = run_script("plan.py", *options, "--", args.archive)
