@@ -1,15 +1,13 @@
 """Bad input to the whole workflow: one line each, exit 1, and the good images still get done."""
 
-import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from miniature import Workspace
+from mounts import mounted
 
 
 def our_lines(text: str) -> list[str]:
@@ -88,19 +86,6 @@ def test_a_truncated_scan_among_good_ones(workspace: Workspace) -> None:
         "empty.tif": "failed",
     }
     assert "truncated" in rows["camera.png"]["reason"]
-
-
-@contextmanager
-def mounted(folder: Path, options: str) -> Iterator[bool]:
-    """A tmpfs at `folder` for a while; false where this system does not let us mount one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-    there = os.geteuid() == 0 and subprocess.run(command, check=False).returncode == 0
-    try:
-        yield there
-    finally:
-        if there:
-            subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
 def test_a_full_disk(fresh: Workspace, need: Callable[[bool, str], None]) -> None:
