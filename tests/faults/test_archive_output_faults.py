@@ -91,7 +91,7 @@ def stages(scans: Path, out: Path, model: Path) -> int:
             [
                 *(f"--plan={out}/plan", f"--status={table}", f"--root={out}", "--archive=scans"),
                 *(f"--out={out}/status.csv", f"--manifest={out}/manifest-sha256.txt"),
-                f"--review={out}/review.html",
+                *(f"--events={out}/events.csv", f"--review={out}/review.html"),
             ],
         ),
     ):
@@ -144,6 +144,7 @@ def fill(disk: Path) -> None:
         "status/shard-00000.csv",
         PREVIEW,
         "manifest-sha256.txt",
+        "events.csv",
         "review.html",
         "status.csv",
     ],

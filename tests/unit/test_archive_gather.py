@@ -1,19 +1,23 @@
 """Every planned file is accounted for, and the manifest holds."""
 
+import csv
+import io
+import json
 import subprocess
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from archive_room import fake_model, grey, save
+from archive_room import contents, fake_model, grey, save
 from gather import main
 from photochrom.archive.colorize import Job, colorize_rows
 from photochrom.archive.gather import gather_statuses, manifest_text, tidy
 from photochrom.archive.plan import plan_archive
 from photochrom.archive.provenance import Settings
 from photochrom.archive.records import Planned, Status, read_rows, write_rows
-from photochrom.runtime import StageError
+from photochrom.runtime import StageError, sha256_file
 
 PLAN = [
     Planned("a.jpg", "/s/a.jpg", "1", "1", "a.colorized.jpg", "", ""),
@@ -73,10 +77,52 @@ def arguments(folder: Path, shards: int = 2) -> list[str]:
         "--archive": "scans",
         "--out": out / "status.csv",
         "--manifest": out / "manifest-sha256.txt",
+        "--events": out / "events.csv",
         "--review": out / "review.html",
     }
     statuses = [str(folder / f"status-{index}.csv") for index in range(shards)]
     return [*(str(word) for pair in options.items() for word in pair), "--status", *statuses]
+
+
+def untimed(events: bytes) -> list[dict[str, str]]:
+    rows = list(csv.DictReader(io.StringIO(events.decode())))
+    for row in rows:
+        stamp = datetime.fromisoformat(row.pop("eventDateTime"))
+        assert abs((datetime.now(UTC) - stamp).total_seconds()) < 600
+    return rows
+
+
+def test_events_tell_what_was_done_to_every_file(colorized: Path) -> None:
+    out = colorized / "out"
+    sidecar = out / "a.colorized.png.json"
+    record = json.loads(sidecar.read_text())
+    record["metadata"] |= {"exiftool": "12.57", "not_carried": ["IPTC:City"]}
+    sidecar.write_text(json.dumps(record))
+    assert main(arguments(colorized)) == 0
+    rows = untimed((out / "events.csv").read_bytes())
+    assert [(row["sourceObject"], row["eventType"], row["eventOutcome"]) for row in rows] == [
+        ("a.png", "message digest calculation", "success"),
+        ("a.png", "creation", "success"),
+        ("a.png", "metadata modification", "warning"),
+        ("a.png", "fixity check", "success"),
+        ("b/new%0Aline 100%25.png", "message digest calculation", "success"),
+        ("b/new%0Aline 100%25.png", "creation", "success"),
+        ("b/new%0Aline 100%25.png", "fixity check", "success"),
+        ("empty.png", "message digest calculation", "success"),
+        ("empty.png", "creation", "fail"),
+    ]
+    assert len({row["eventIdentifier"] for row in rows}) == len(rows)
+    digest, creation, tags, fixity = rows[:4]
+    assert digest["sourceSha256"] == sha256_file(colorized / "scans" / "a.png")
+    assert digest["outcomeObject"] == ""
+    for row in (creation, tags, fixity):
+        assert row["outcomeObject"] == "a.colorized.png"
+        assert row["outcomeSha256"] == sha256_file(out / "a.colorized.png")
+    assert creation["modelSha256"] == "d" * 64
+    assert creation["linkingAgentIdentifier"].startswith("photochrom ")
+    assert tags["linkingAgentIdentifier"] == "exiftool 12.57"
+    assert tags["eventOutcomeDetailNote"] == "not carried over: IPTC:City"
+    assert rows[-1]["eventOutcomeDetailNote"] == "zero bytes"
 
 
 def test_the_stage_writes_table_manifest_and_page(colorized: Path) -> None:
@@ -93,9 +139,11 @@ def test_the_stage_writes_table_manifest_and_page(colorized: Path) -> None:
     assert "  b/new%0Aline 100%.colorized.png\n" in manifest
     check = ["sha256sum", "--check", "--quiet", "manifest-sha256.txt"]
     subprocess.run(check, cwd=out, check=True)
-    before = {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()}
+    before = contents(out)
     assert main(arguments(colorized)) == 0
-    assert {path: path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()} == before
+    after = contents(out)
+    assert {**after, "events.csv": b""} == {**before, "events.csv": b""}  # it tells times
+    assert untimed(after["events.csv"]) == untimed(before["events.csv"])
     assert "empty.png" in (out / "review.html").read_text()
 
 

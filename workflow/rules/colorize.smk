@@ -10,6 +10,7 @@ OUTPUTS:
     results/colorized/{archive}/status.csv              one row per file of the archive
     results/colorized/{archive}/review.html             before and after, to be looked at
     results/colorized/{archive}/manifest-sha256.txt     digests of all derivatives
+    results/colorized/{archive}/events.csv              what was done to each file, after PREMIS
 
 The derivatives themselves and their sidecars stand beside these files. They are no declared
 outputs, because Snakemake deletes those of a failed or repeated job; which are finished is known
@@ -110,6 +111,7 @@ rule gather:
         status="results/colorized/{archive}/status.csv",
         review="results/colorized/{archive}/review.html",
         manifest="results/colorized/{archive}/manifest-sha256.txt",
+        events="results/colorized/{archive}/events.csv",
     log:
         "results/logs/gather/{archive}.log",
     conda:
@@ -128,5 +130,6 @@ rule gather:
             --out {output.status:q} \
             --review {output.review:q} \
             --manifest {output.manifest:q} \
+            --events {output.events:q} \
             --log {log:q}
         """

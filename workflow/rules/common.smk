@@ -432,6 +432,7 @@ MODULES = {
     "gather": [
         "archive/__init__.py",
         "archive/decisions.py",
+        "archive/events.py",
         "archive/gather.py",
         "archive/hints.py",
         "archive/provenance.py",

@@ -4,8 +4,8 @@
     colorize.py --plan DIR/shard-00000.csv --out OUT --status FILE --model model.safetensors
 
 By hand, ARCHIVE (a folder, or `builtin`) is planned into OUT/plan, all shards are colorized, and
-OUT gets status.csv, manifest-sha256.txt and review.html. Originals are only read. What an
-interrupted run has finished is not done again.
+OUT gets status.csv, manifest-sha256.txt, events.csv and review.html. Originals are only read. What
+an interrupted run has finished is not done again.
 
 Exit codes: 0 all done; 2 wrong arguments; 3 done, but some files failed; 4 something is missing
 that was asked for; 5 the output cannot be written; 6 out of memory; 7 the model was refused; 130
@@ -116,6 +116,7 @@ def colorize_archive(args: argparse.Namespace) -> int:
         f"--archive={Path(args.archive).name}",
         f"--out={out / 'status.csv'}",
         f"--manifest={out / 'manifest-sha256.txt'}",
+        f"--events={out / 'events.csv'}",
         f"--review={out / 'review.html'}",
         *([f"--hints={args.hints}"] if args.hints else []),
         *([f"--decisions={args.decisions}"] if args.decisions else []),

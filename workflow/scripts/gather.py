@@ -1,10 +1,11 @@
-"""Gather a colorized archive: its status table, its manifest of checksums, its review page.
+"""Gather a colorized archive: status table, manifest of checksums, events, review page.
 
 Every file of DIR/plan.csv gets a row, in the order of paths. The manifest can be checked with
 `sha256sum -c` in the output folder.
 """
 
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--archive", required=True, help="the archive's name, for the page")
     parser.add_argument("--out", type=Path, required=True, help="status.csv")
     parser.add_argument("--manifest", type=Path, required=True)
+    parser.add_argument("--events", type=Path, required=True, help="events.csv, after PREMIS")
     parser.add_argument("--review", type=Path, required=True, help="review.html")
     parser.add_argument("--hints", type=Path, help="CSV of known colours, to find what none meets")
     parser.add_argument("--decisions", type=Path, help="the CSV that review.html saves")
@@ -33,14 +35,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     import pandas as pd
 
     from photochrom.archive.decisions import Decision, read_decisions, strangers
+    from photochrom.archive.events import Event, events
     from photochrom.archive.gather import decided, gather_statuses, manifest_text, tidy
     from photochrom.archive.hints import read_hints, unused
     from photochrom.archive.records import Planned, Status, read_rows, write_rows
     from photochrom.archive.review import write_review
 
     plan = read_rows(args.plan / "plan.csv", Planned, "plan.py")
-    found = [row for path in args.status for row in read_rows(path, Status, "colorize.py")]
-    statuses = gather_statuses(plan, found)
+    found = {path: read_rows(path, Status, "colorize.py") for path in args.status}
+    statuses = gather_statuses(plan, [row for rows in found.values() for row in rows])
     decisions: dict[str, Decision] = {}
     if args.decisions:
         decisions, _ = read_decisions(args.decisions)  # colorize.py has named its faults
@@ -52,6 +55,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             log.warning("%s: %s", args.hints, line)
     tidy(statuses, args.root)
     write_text(args.manifest, manifest_text(statuses, args.root))
+    tried = {row.path: path.stat().st_mtime for path, rows in found.items() for row in rows}
+    planned = (args.plan / "plan.csv").stat().st_mtime
+    write_rows(args.events, Event, events(statuses, args.root, planned, tried, time.time()))
     rows = pd.DataFrame(list(map(asdict, statuses)))
     write_review(args.archive, rows, args.root, args.review, decisions)
     write_rows(args.out, Status, statuses)

@@ -37,7 +37,15 @@ BUILTIN_PHOTOGRAPHS = (
 MAX_NAME_BYTES = 200
 
 # What the stages write into the output folder: a mirrored folder must not be called so.
-RESERVED = {"status.csv", "manifest-sha256.txt", "review.html", "review", "plan", "status"}
+RESERVED = {
+    "status.csv",
+    "manifest-sha256.txt",
+    "events.csv",
+    "review.html",
+    "review",
+    "plan",
+    "status",
+}
 
 
 def plan_archive(archive: str, output_format: str = "same") -> list[Planned]:

@@ -7,10 +7,13 @@ table and its very bytes come back.
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from photochrom.runtime import csv_text, write_text
 from photochrom.tables import read_table
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 DONE = "done"
 WARNING = "done-with-warning"
@@ -76,9 +79,10 @@ class Status:
 
 
 Row = TypeVar("Row", Planned, Status)
+Written = TypeVar("Written", bound="DataclassInstance")
 
 
-def write_rows(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
+def write_rows(path: Path, kind: type[Written], rows: Iterable[Written]) -> None:
     """Write a table of one kind of row atomically."""
     write_text(path, csv_text([field.name for field in fields(kind)], map(astuple, rows)))
 
