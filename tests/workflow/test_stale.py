@@ -195,7 +195,8 @@ def test_a_third_phase_leaves_the_first_two_alone(finished: Workspace) -> None:
 
 MODULES = declared()
 EDITS = sorted(
-    {f"workflow/scripts/{stage}.py" for stage in MODULES}
+    # Of the backend torch, which exports nothing; the other one has a test above.
+    {f"workflow/scripts/{stage}.py" for stage in MODULES if stage != "export_onnx"}
     | {
         f"workflow/scripts/photochrom/{module}"
         for module in ("color.py", "shards.py", "models/unet.py")

@@ -5,15 +5,12 @@ table and its very bytes come back.
 """
 
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from dataclasses import Field, astuple, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from photochrom.runtime import csv_text, write_text
 from photochrom.tables import read_table
-
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
 
 DONE = "done"
 WARNING = "done-with-warning"
@@ -79,7 +76,15 @@ class Status:
 
 
 Row = TypeVar("Row", Planned, Status)
-Written = TypeVar("Written", bound="DataclassInstance")
+
+
+class Record(Protocol):
+    """Any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
+
+
+Written = TypeVar("Written", bound=Record)
 
 
 def write_rows(path: Path, kind: type[Written], rows: Iterable[Written]) -> None:
