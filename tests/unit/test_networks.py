@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from photochrom.colour_bins import rebalancing_weights
 from photochrom.models import NETWORKS, build, load_model, save_model
 from photochrom.models.attention import SelfAttention
 from photochrom.models.base import Colorizer, Distribution, count
@@ -185,6 +186,35 @@ def test_photochrom_starts_from_the_rebalanced_prior() -> None:
     assert (shares - expected).abs().sum(dim=1).max() < 0.2
 
 
+def test_photochroms_gain_multiplies_the_chroma_alone() -> None:
+    plain = begun("photochrom").eval()
+    more = build({**config("photochrom"), "gain": 1.5}).eval()
+    more.load_state_dict(plain.state_dict())
+    assert isinstance(plain, Photochrom)
+    assert isinstance(more, Photochrom)
+    L = lightness(1, 1, SIDE, SIDE)
+    with torch.no_grad():
+        (logits, ab), (same, vivid) = plain.predict(L), more.predict(L)
+    assert torch.equal(logits, same)
+    assert torch.allclose(vivid, 1.5 * ab, rtol=1e-5, atol=1e-6)
+
+
+def test_photochrom_without_rounds_scores_by_the_place_alone() -> None:
+    network = build({**config("photochrom"), "rounds": 0}).eval()
+    assert isinstance(network, Photochrom)
+    x = torch.rand(2, 16, 4, 4)
+    with torch.no_grad():
+        near = network.scores(x, [torch.rand(2, 16, 2, 2)])
+        assert torch.equal(near, network.scores(x, [torch.rand(2, 16, 2, 2)]))
+
+
+def test_a_uniform_share_of_one_counts_all_pixels_alike() -> None:
+    prior = np.array([0.7, 0.2, 0.1])
+    assert rebalancing_weights(prior, 1.0) == pytest.approx([1, 1, 1])
+    mild, strong = rebalancing_weights(prior, 0.9), rebalancing_weights(prior)
+    assert strong[2] / strong[0] > mild[2] / mild[0] > 1
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -196,6 +226,9 @@ def test_photochrom_starts_from_the_rebalanced_prior() -> None:
         ({"name": "encoder-unet", "encoder": "nothing", "width": 16}, "the encoder 'nothing'"),
         ({"name": "photochrom", **TINY["photochrom"], "width": 24}, "width 24"),
         ({"name": "photochrom", **TINY["photochrom"], "stride": 16}, "stride 16"),
+        ({"name": "photochrom", **TINY["photochrom"], "rounds": 4, "stride": 8}, "rounds 4"),
+        ({"name": "photochrom", **TINY["photochrom"], "uniform": 0.0}, "uniform 0.0"),
+        ({"name": "photochrom", **TINY["photochrom"], "gain": 0.0}, "gain 0.0"),
         ({"name": "unet", **TINY["unet"], "design": "round"}, "design 'round'"),
         ({"name": "unet", **TINY["unet"], "depth": 2}, "attention needs a depth of 3"),
     ],

@@ -28,7 +28,7 @@ GRID = 10.0
 GAMUT_STEP = 3
 # Standard deviation of the soft encoding and of the smoothing of the prior, Lab units.
 SIGMA = 5.0
-# Share of the uniform distribution that is mixed into the prior before it is inverted.
+# Share of the uniform distribution that is mixed into the prior before it is inverted; the paper's.
 UNIFORM_SHARE = 0.5
 # The paper's bins: for each a*, the lowest and the highest b*.
 PAPER_ROWS = {
@@ -105,13 +105,15 @@ def bin_prior(
     return smoothed / smoothed.sum()
 
 
-def rebalancing_weights(prior: NDArray[np.float64]) -> NDArray[np.float64]:
+def rebalancing_weights(
+    prior: NDArray[np.float64], uniform: float = UNIFORM_SHARE
+) -> NDArray[np.float64]:
     """The paper's weight of each bin's pixels (Q,), by which rare colours count more.
 
-    w is proportional to 1 / ((1 - lambda) prior + lambda / Q) with lambda of UNIFORM_SHARE, and
-    its mean under the prior is one.
+    w is proportional to 1 / ((1 - lambda) prior + lambda / Q) with lambda of `uniform`, and its
+    mean under the prior is one. A lambda of 1 counts all pixels alike.
     """
-    mixed = (1 - UNIFORM_SHARE) * prior + UNIFORM_SHARE / len(prior)
+    mixed = (1 - uniform) * prior + uniform / len(prior)
     return (1 / mixed) / (prior / mixed).sum()
 
 

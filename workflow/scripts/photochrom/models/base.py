@@ -28,7 +28,7 @@ from torch.nn import functional as F
 
 from photochrom.clahe import Clahe, equalized
 from photochrom.color import AB_SCALE
-from photochrom.colour_bins import bin_prior, entropy, rebalancing_weights
+from photochrom.colour_bins import UNIFORM_SHARE, bin_prior, entropy, rebalancing_weights
 
 
 class Colorizer(nn.Module):
@@ -76,22 +76,33 @@ class Distribution(Colorizer):
     Stored with the weights are `bins` (Q,2) in Lab units, their `prior` (Q) in the training
     pictures, and `weights` (Q), by which the loss rebalanced-ce counts their pixels. `neighbours`
     is the number of bins that share a true colour in that loss. `own_bins` are those that the
-    network's code has, with which a file's `bins` must agree.
+    network's code has, with which a file's `bins` must agree. `uniform` is the share of the
+    uniform distribution in the rebalancing (`colour_bins.rebalancing_weights`): the less, the more
+    rare colours count.
     """
 
     bins: Tensor
     prior: Tensor
     weights: Tensor
 
-    def __init__(self, bins: NDArray[np.float32], neighbours: int, temperature: float) -> None:
+    def __init__(
+        self,
+        bins: NDArray[np.float32],
+        neighbours: int,
+        temperature: float,
+        uniform: float = UNIFORM_SHARE,
+    ) -> None:
         super().__init__()
         if not 1 <= neighbours <= len(bins):
             raise ValueError(f"neighbours {neighbours} is outside 1 to {len(bins)}")
         if not 0 < temperature <= 1:
             raise ValueError(f"temperature {temperature} is not above 0 and at most 1")
+        if not 0 < uniform <= 1:
+            raise ValueError(f"uniform {uniform} is not above 0 and at most 1")
         self.own_bins = bins
         self.neighbours = neighbours
         self.temperature = temperature
+        self.uniform = uniform
         self.register_buffer("bins", torch.tensor(bins))
         self.register_buffer("prior", torch.full((len(bins),), 1 / len(bins)))
         self.register_buffer("weights", torch.ones(len(bins)))
@@ -124,7 +135,7 @@ class Distribution(Colorizer):
         """Count the colours of the training pictures."""
         prior = bin_prior(ab, scale, self.bins.cpu().numpy())
         self.prior.copy_(torch.from_numpy(prior))
-        self.weights.copy_(torch.from_numpy(rebalancing_weights(prior)))
+        self.weights.copy_(torch.from_numpy(rebalancing_weights(prior, self.uniform)))
 
     @property
     def unit_bins(self) -> Tensor:
