@@ -165,7 +165,9 @@ def test_the_shipped_experiment_by_name_and_by_path() -> None:
     assert preflight.model_of("quick", by_name["quick"]) == (
         "results/models/quick/gan/model.safetensors"
     )
-    assert preflight.weights_of("quick", by_name) == "results/models/quick/gan/model.safetensors"
+    assert (
+        preflight.weights_of("quick", by_name, ROOT) == "results/models/quick/gan/model.safetensors"
+    )
 
 
 @pytest.mark.parametrize(
@@ -196,7 +198,11 @@ def test_unknown_duplicate_and_reserved_experiments(tmp_path: Path) -> None:
             ["quick", str(ROOT / "workflow" / "experiments" / "quick.yaml")], ROOT
         )
     shipped = (ROOT / "workflow" / "experiments" / "quick.yaml").read_text()
-    for name, says in (("grey", "yardstick"), ("my recipe", "letters, digits")):
+    for name, says in (
+        ("grey", "yardstick"),
+        ("my recipe", "letters, digits"),
+        ("photochrom-1", "the shipped model"),
+    ):
         (tmp_path / f"{name}.yaml").write_text(shipped)
         with pytest.raises(ConfigError, match=says):
             preflight.read_experiments([str(tmp_path / f"{name}.yaml")], ROOT)
@@ -204,13 +210,14 @@ def test_unknown_duplicate_and_reserved_experiments(tmp_path: Path) -> None:
 
 def test_weights_are_an_experiment_or_a_file(tmp_path: Path) -> None:
     experiments = preflight.read_experiments(["quick"], ROOT)
-    with pytest.raises(ConfigError, match="neither one of the experiments"):
-        preflight.weights_of("slow", experiments)
+    with pytest.raises(ConfigError, match="neither shipped, nor one of the experiments"):
+        preflight.weights_of("slow", experiments, ROOT)
     with pytest.raises(ConfigError, match="does not exist"):
-        preflight.weights_of(str(tmp_path / "m.safetensors"), experiments)
+        preflight.weights_of(str(tmp_path / "m.safetensors"), experiments, ROOT)
     (tmp_path / "m.safetensors").touch()
-    assert preflight.weights_of(str(tmp_path / "m.safetensors"), experiments)
-    assert preflight.weights_of(None, experiments) == preflight.weights_of("quick", experiments)
+    assert preflight.weights_of(str(tmp_path / "m.safetensors"), experiments, ROOT)
+    shipped = Path(preflight.weights_of("shipped", experiments, ROOT))
+    assert shipped.resolve() == ROOT / "workflow" / "models" / "photochrom-1.safetensors"
 
 
 def test_rows_are_yardsticks_experiments_and_folders(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ sys.path.insert(0, f"{workflow.basedir}/workflow/rules")
 
 from config_help import ConfigError, complete, read_yaml
 from preflight import (
+    SHIPPED,
+    SHIPPED_NAME,
     begin_run,
     check_audit,
     check_data,
@@ -27,6 +29,7 @@ from preflight import (
     read_schema,
     rows_of,
     set_environment,
+    shipped_model,
     stop,
     table_of,
     weights_of,
@@ -70,20 +73,23 @@ try:
     EXPERIMENTS = read_experiments(config["experiments"], BASE)
     check_data(config["data"], EXPERIMENTS)
     ARCHIVES = read_archives(config["archive"])
-    WEIGHTS = weights_of(config["colorize"]["weights"], EXPERIMENTS)
+    WEIGHTS = weights_of(config["colorize"]["weights"], EXPERIMENTS, BASE)
     HINTS = table_of(config["colorize"], "hints")
     REVIEW = table_of(config["colorize"], "review")
-    ROWS = rows_of(config["evaluate"], EXPERIMENTS)
+    # The shipped model is measured where it is used: it joins the table as a row of its own.
+    GIVEN = [SHIPPED_NAME] if config["colorize"]["weights"] == SHIPPED else []
+    ROWS = rows_of(config["evaluate"], [*EXPERIMENTS, *GIVEN])
 except ConfigError as error:
     stop(error)
 
 DATA = config["data"]
-MODELS = {name: model_of(name, experiment) for name, experiment in EXPERIMENTS.items()}
+TRAINED = {name: model_of(name, experiment) for name, experiment in EXPERIMENTS.items()}
+MODELS = TRAINED | {name: shipped_model(BASE) for name in GIVEN}
 
 # What the uncertainty of that model is worth: measured here for an experiment's, and taken from
 # beside it for one that comes as a file.
 CALIBRATION = str(Path(WEIGHTS).with_name("calibration.json"))
-if WEIGHTS not in MODELS.values() and not Path(CALIBRATION).is_file():
+if WEIGHTS not in TRAINED.values() and not Path(CALIBRATION).is_file():
     CALIBRATION = []
 
 # The file that colorizes: the model itself, or its export where ONNX Runtime is to run it.
@@ -197,6 +203,7 @@ MODULES = {
         "version.py",
     ],
     "train": [
+        "ageing.py",
         "averages.py",
         "batches.py",
         "boards.py",

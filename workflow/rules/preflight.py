@@ -22,6 +22,10 @@ YARDSTICKS = ("grey", "constant", "levin", "truth")
 # Photographs against photographs, in the protocol that tells of two sets.
 REAL = "real"
 
+# The model that comes with the workflow: what colorize.weights calls it, and its name.
+SHIPPED = "shipped"
+SHIPPED_NAME = "photochrom-1"
+
 # Suffixes of files that hold an archive; other dots belong to the name.
 ARCHIVE_SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar", ".csv")
 
@@ -73,6 +77,8 @@ def read_experiments(names: list[str], base: Path) -> dict[str, dict[str, Any]]:
             raise ConfigError(f"experiments: two are called {path.stem}; rename one file")
         if path.stem in (*YARDSTICKS, REAL):
             raise ConfigError(f"experiments: {path.stem} is a yardstick's name; rename the file")
+        if path.stem in (SHIPPED, SHIPPED_NAME):
+            raise ConfigError(f"experiments: {path.stem} is the shipped model; rename the file")
         experiment = complete(read_yaml(path), schema, f"experiment {path.name}")
         phases = [phase["name"] for phase in experiment["phases"]]
         if len(set(phases)) < len(phases):
@@ -86,10 +92,15 @@ def model_of(name: str, experiment: dict[str, Any]) -> str:
     return f"results/models/{name}/{experiment['phases'][-1]['name']}/model.safetensors"
 
 
-def weights_of(setting: str | None, experiments: dict[str, dict[str, Any]]) -> str:
-    """The path of the model that colorize uses: an experiment's, or a file named by its path."""
-    if setting is None:
-        setting = next(iter(experiments))
+def shipped_model(base: Path) -> str:
+    """The file of the shipped model, relative, so that a moved checkout stays fresh."""
+    return os.path.relpath(base / "workflow" / "models" / f"{SHIPPED_NAME}.safetensors")
+
+
+def weights_of(setting: str, experiments: dict[str, dict[str, Any]], base: Path) -> str:
+    """The model that colorize uses: the shipped one, an experiment's, or a file by its path."""
+    if setting == SHIPPED:
+        return shipped_model(base)
     if setting in experiments:
         return model_of(setting, experiments[setting])
     if setting.endswith(".safetensors"):
@@ -97,8 +108,8 @@ def weights_of(setting: str | None, experiments: dict[str, dict[str, Any]]) -> s
             raise ConfigError(f"colorize.weights: {setting} does not exist; check the path")
         return setting
     raise ConfigError(
-        f"colorize.weights: {setting} is neither one of the experiments "
-        f"({', '.join(experiments)}) nor the path of a .safetensors file"
+        f"colorize.weights: {setting} is neither {SHIPPED}, nor one of the experiments "
+        f"({', '.join(experiments)}), nor the path of a .safetensors file"
     )
 
 

@@ -1,7 +1,7 @@
 """Colorize an archive: all of it by hand, or one shard of a plan.
 
-    colorize.py ARCHIVE OUT --model model.safetensors
-    colorize.py --plan DIR/shard-00000.csv --out OUT --status FILE --model model.safetensors
+    colorize.py ARCHIVE OUT
+    colorize.py --plan DIR/shard-00000.csv --out OUT --status FILE
 
 By hand, ARCHIVE (a folder, or `builtin`) is planned into OUT/plan, all shards are colorized, and
 OUT gets status.csv, manifest-sha256.txt, events.csv and review.html. Originals are only read. What
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from photochrom.models import Model
 
 SCRIPTS = Path(__file__).resolve().parent
+SHIPPED = SCRIPTS.parent / "models" / "photochrom-1.safetensors"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,7 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--plan", type=Path, help="a shard that plan.py wrote")
     parser.add_argument("--out", type=Path, help="the folder of the derivatives")
     parser.add_argument("--status", type=Path, help="the shard's table to write")
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument(
+        "--model", type=Path, default=SHIPPED, help="model.safetensors; by default the shipped one"
+    )
     parser.add_argument(
         "--settings",
         default="{}",
