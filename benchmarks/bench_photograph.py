@@ -3,7 +3,7 @@
     python benchmarks/bench_photograph.py [--model FILE] [--megapixels 12] [--threads 2] [--times 5]
 
 From lightness to ab at the photograph's own size, as evaluation and the archive do it: shrinking,
-the network, enlarging along edges. The median of several runs; reading and writing files is left out.
+the network, enlarging along edges. The median of several runs, without reading and writing files.
 """
 
 import argparse
