@@ -65,6 +65,12 @@ def test_a_manifest_of_a_zip(photos: Path, tmp_path: Path) -> None:
     assert (image.licence, image.attribution) == ("CC0", "A, B")
 
 
+def test_a_manifest_may_say_what_pictures_show(photos: Path, tmp_path: Path) -> None:
+    rows = "a.png,CC0,,trees\nsea/b.png,CC0,,\n"
+    manifest = table(tmp_path / "m.csv", f"file,licence,attribution,subject\n{rows}")
+    assert [image.subject for image in listed(photos, manifest)] == ["trees", ""]
+
+
 def test_a_digest_in_a_manifest_is_checked(photos: Path, tmp_path: Path) -> None:
     digest = sha256_file(photos / "a.png")
     rows = f"a.png,CC0,,{digest.upper()}\nsea/b.png,CC0,,{digest}\n"

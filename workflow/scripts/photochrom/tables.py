@@ -23,6 +23,7 @@ SOURCES_COLUMNS = (
     "attribution",
     "error",
     "part",  # the phase portion that its source names, else 1
+    "subject",  # what its source says that it shows, if anything
 )
 MEASURES_COLUMNS = (
     "id",

@@ -47,7 +47,7 @@ def credited(images: Iterator[SourceImage], manifest: Path) -> Iterator[SourceIm
 
     The manifest has the columns file (a picture's name, as it is on disk or as tables write it),
     licence and attribution; where it also has sha256, a picture whose content differs cannot be
-    used. Photographs that the manifest does not name keep no licence, and the log says how many.
+    used; where it has subject, that is what they show. Photographs that the manifest does not name keep no licence, and the log says how many.
     """
     stated = _read_manifest(manifest)
     unnamed = 0
@@ -58,7 +58,12 @@ def credited(images: Iterator[SourceImage], manifest: Path) -> Iterator[SourceIm
             unnamed += not image.error
             yield image
             continue
-        image = dataclasses.replace(image, licence=row["licence"], attribution=row["attribution"])
+        image = dataclasses.replace(
+            image,
+            licence=row["licence"],
+            attribution=row["attribution"],
+            subject=row["subject"],
+        )
         expected = row["sha256"].lower()
         if expected and not image.error and image.sha256 != expected:
             error = f"differs from its sha256 in {manifest.name}: damaged or replaced"
@@ -70,7 +75,7 @@ def credited(images: Iterator[SourceImage], manifest: Path) -> Iterator[SourceIm
 
 def _read_manifest(path: Path) -> dict[str, Row]:
     stated: dict[str, Row] = {}
-    for row in read_list(path, ("file", "licence", "attribution"), ("sha256",)):
+    for row in read_list(path, ("file", "licence", "attribution"), ("sha256", "subject")):
         line, name = row.pop("line"), row["file"]
         if stated.setdefault(_plain(name), row) != row:
             raise StageError(f"{path}: line {line} contradicts what it said of {name}; mend it")
