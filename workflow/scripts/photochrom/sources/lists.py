@@ -47,7 +47,8 @@ def credited(images: Iterator[SourceImage], manifest: Path) -> Iterator[SourceIm
 
     The manifest has the columns file (a picture's name, as it is on disk or as tables write it),
     licence and attribution; where it also has sha256, a picture whose content differs cannot be
-    used; where it has subject, that is what they show. Photographs that the manifest does not name keep no licence, and the log says how many.
+    used; where it has subject, that is what they show. Photographs that the manifest does not name
+    keep no licence, and the log says how many.
     """
     stated = _read_manifest(manifest)
     unnamed = 0
