@@ -9,7 +9,7 @@ import pytest
 from photochrom.images import png_bytes
 from photochrom.runtime import StageError, sha256_file
 from photochrom.sources import SourceImage, list_all
-from photochrom.sources.lists import read_list
+from photochrom.tables import read_list
 
 
 @pytest.fixture

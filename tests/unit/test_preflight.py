@@ -21,6 +21,21 @@ def test_archives_get_the_last_component_without_an_archive_suffix(tmp_path: Pat
     assert preflight.archive_name("/x/box.tar.gz") == "box"
 
 
+@pytest.mark.parametrize("name", ["box.zip", "box.TAR", "box.tar.xz", "box.csv"])
+def test_an_archive_may_be_one_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert preflight.read_archives(str(tmp_path / name)) == {"box": str(tmp_path / name)}
+
+
+def test_the_files_of_a_list_are_those_that_exist(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    table = tmp_path / "box.csv"
+    table.write_text(f"name,file\n,a.png\n,none.png\nx,{tmp_path}/a.png\n")
+    assert preflight.listed_files(str(table)) == [str(tmp_path / "a.png")]
+    table.write_bytes(b"\xff\xfe")
+    assert preflight.listed_files(str(table)) == []
+
+
 def test_two_archives_of_one_name_are_refused_with_the_way_out(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name / "scans").mkdir(parents=True)
@@ -42,7 +57,7 @@ def test_paths_that_do_not_exist_are_named(tmp_path: Path) -> None:
         preflight.read_archives("/nowhere")
     file = tmp_path / "scan.jpg"
     file.touch()
-    with pytest.raises(ConfigError, match="is a file, not a folder"):
+    with pytest.raises(ConfigError, match="is neither a folder nor, by its name, a zip"):
         preflight.read_archives(str(file))
     with pytest.raises(ConfigError, match=r"data\.sources: /nowhere is not a folder, zip or tar"):
         preflight.check_sources([{"kind": "folder", "path": "/nowhere"}])

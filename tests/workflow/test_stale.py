@@ -7,6 +7,7 @@ has run, so `normalize` is not in the plans of changes above it; test_runs.py ru
 
 import os
 import re
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -260,3 +261,30 @@ def test_one_training_job_at_a_time_unless_more_gpus_are_offered(finished: Works
             assert re.search(rf"GPU total .*\b{total}\b", shown), shown
     finally:
         probe.unlink()
+
+
+def test_an_archive_in_a_zip_is_colorized_and_its_changes_are_noticed(fresh: Workspace) -> None:
+    """With an experiment's weights that are here already, so that nothing is trained."""
+    scans, archive = fresh.path / "scans", fresh.path / "box.zip"
+    files = sorted(path for path in scans.rglob("*.png"))
+
+    def pack(paths: list[Path]) -> None:
+        with zipfile.ZipFile(archive, "w") as writer:
+            for path in paths:
+                writer.write(path, path.relative_to(scans))
+
+    pack(files[:2])
+    options = ("colorize", "--config", "archive=box.zip", "colorize={weights: shipped}")
+    fresh.run(*options)
+    assert fresh.planned(*options) == {}
+    table = "results/colorized/box/status.csv"
+    done = {row["path"]: row["output_sha256"] for row in fresh.table(table)}
+    assert len(done) == 2
+    pack(files)
+    assert fresh.planned(*options)["plan"] == 1
+    fresh.run(*options)
+    log = next(fresh.path.glob("results/logs/colorize/box-*.log")).read_text()
+    assert "2 already finished" in log
+    after = {row["path"]: row["output_sha256"] for row in fresh.table(table)}
+    assert done.items() < after.items()
+    assert len(after) == 3

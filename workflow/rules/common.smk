@@ -14,6 +14,7 @@ sys.path.insert(0, f"{workflow.basedir}/workflow/rules")
 
 from config_help import ConfigError, complete, read_yaml
 from preflight import (
+    LISTS,
     SHIPPED,
     SHIPPED_NAME,
     begin_run,
@@ -23,6 +24,7 @@ from preflight import (
     check_sources,
     check_writable,
     explain_lock,
+    listed_files,
     model_of,
     read_archives,
     read_experiments,
@@ -130,6 +132,7 @@ wildcard_constraints:
 MODULES = {
     "download": [
         "color.py",
+        "containers.py",
         "images.py",
         "lab_arrays.py",
         "pillow_images.py",
@@ -182,6 +185,7 @@ MODULES = {
     ],
     "audit": [
         "color.py",
+        "containers.py",
         "images.py",
         "lab_arrays.py",
         "leakage.py",
@@ -370,6 +374,7 @@ MODULES = {
         "archive/plan.py",
         "archive/records.py",
         "color.py",
+        "containers.py",
         "images.py",
         "lab_arrays.py",
         "pillow_images.py",
@@ -415,6 +420,7 @@ MODULES = {
         "clahe.py",
         "color.py",
         "colour_bins.py",
+        "containers.py",
         "guided.py",
         "images.py",
         "inference.py",
@@ -463,6 +469,7 @@ MODULES = {
         "archive/review.py",
         "archive/xmp.py",
         "color.py",
+        "containers.py",
         "filters.py",
         "images.py",
         "lab_arrays.py",
@@ -552,7 +559,10 @@ def audit_digests(wildcards):
 def archive_digest(wildcards):
     """The same for an archive."""
     path = ARCHIVES[wildcards.archive]
-    return path if path == "builtin" else tree_digest(Path(path), CACHE)
+    if path == "builtin":
+        return path
+    listed = listed_files(path) if path.lower().endswith(LISTS) else []
+    return [tree_digest(Path(each), CACHE) for each in (path, *listed)]
 
 
 def human_tables(wildcards, input):

@@ -3,6 +3,7 @@
 Plain functions, so that they are tested and typed like the rest. They import nothing heavy.
 """
 
+import csv
 import os
 import re
 import sys
@@ -26,8 +27,12 @@ REAL = "real"
 SHIPPED = "shipped"
 SHIPPED_NAME = "photochrom-1"
 
-# Suffixes of files that hold an archive; other dots belong to the name.
-ARCHIVE_SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar", ".csv")
+# Suffixes of files that hold an archive, or list it; other dots belong to the name.
+LISTS = (".csv", ".tsv")
+ARCHIVE_SUFFIXES = (
+    *(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
+    *LISTS,
+)
 
 # What each kind of source takes besides `kind`.
 SOURCE_KEYS = {
@@ -300,12 +305,27 @@ def read_archives(setting: str | list[str] | dict[str, str]) -> dict[str, str]:
             )
         if path != "builtin" and not os.path.exists(path):
             raise ConfigError(f"archive: {path} does not exist; check the path, or mount the disk")
-        if path != "builtin" and not os.path.isdir(path):
-            raise ConfigError(f"archive: {path} is a file, not a folder; unpack it first")
-        if path != "builtin":
+        if path != "builtin" and os.path.isdir(path):
             check_apart(path, "archive")
+        elif path != "builtin" and not path.lower().endswith(ARCHIVE_SUFFIXES):
+            raise ConfigError(
+                f"archive: {path} is neither a folder nor, by its name, a zip, tar or CSV list; "
+                "name the folder that it lies in"
+            )
         found[name] = path
     return found
+
+
+def listed_files(table: str) -> list[str]:
+    """The files that a list names, where they exist; what is wrong with it the stage will say."""
+    folder = Path(table).parent
+    try:
+        with open(table, encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, delimiter="\t" if table.lower().endswith(".tsv") else ",")
+            named = [str(folder / (row.get("file") or "").strip()) for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+    return sorted({path for path in named if os.path.isfile(path)})
 
 
 def set_environment() -> None:

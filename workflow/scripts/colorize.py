@@ -3,9 +3,9 @@
     colorize.py ARCHIVE OUT
     colorize.py --plan DIR/shard-00000.csv --out OUT --status FILE
 
-By hand, ARCHIVE (a folder, or `builtin`) is planned into OUT/plan, all shards are colorized, and
-OUT gets status.csv, manifest-sha256.txt, events.csv and review.html. Originals are only read. What
-an interrupted run has finished is not done again.
+By hand, ARCHIVE (a folder, zip, tar or CSV list, or `builtin`) is planned into OUT/plan, all shards
+are colorized, and OUT gets status.csv, manifest-sha256.txt, events.csv and review.html. Originals
+are only read. What an interrupted run has finished is not done again.
 
 Exit codes: 0 all done; 2 wrong arguments; 3 done, but some files failed; 4 something is missing
 that was asked for; 5 the output cannot be written; 6 out of memory; 7 the model was refused; 130
@@ -18,6 +18,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from photochrom.runtime import (
@@ -100,7 +101,10 @@ def colorize_archive(args: argparse.Namespace) -> int:
         from photochrom.archive.estimate import estimate
         from photochrom.archive.plan import plan_archive
 
-        print("\n".join(estimate(plan_archive(args.archive, job.settings.format), job)))
+        # A zip or tar has to be unpacked somewhere to be looked at.
+        with TemporaryDirectory() as folder:
+            rows = plan_archive(args.archive, job.settings.format, Path(folder))
+            print("\n".join(estimate(rows, job)))
         return EXIT_OK
     plan = out / "plan"
     options = (f"--format={job.settings.format}", f"--out={plan}")

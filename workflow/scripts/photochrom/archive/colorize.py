@@ -38,6 +38,7 @@ from photochrom.archive.provenance import (
 from photochrom.archive.records import (
     DONE,
     FAILED,
+    ORIGINALS,
     SKIPPED,
     WARNING,
     Planned,
@@ -89,11 +90,17 @@ class RefusedError(Exception):
 def colorize_rows(rows: list[Planned], job: Job) -> list[Status]:
     """Colorize the files of a shard; a status for every row, in the order of the rows.
 
-    Files with the same content are computed once. Raises StageError when the output folder and
-    the archive are not apart, or when the output folder cannot be written to.
+    Files with the same content are computed once. Raises StageError when an original lies in the
+    output folder (but for those that the plan unpacked there), or when that cannot be written to.
     """
-    for root in {row.source.removesuffix(row.path) for row in rows}:
-        check_apart(path_from_text(root), job.out)
+    target = job.out.resolve()
+    for row in rows:
+        original = path_from_text(row.source).resolve()
+        unpacked = original.parent == target / "plan" / ORIGINALS
+        if original.is_relative_to(target) and not unpacked:
+            raise StageError(
+                f"the original {original} lies in the output folder {job.out}; choose another"
+            )
     check_format(rows, job.settings)
     if job.settings.samples:
         check_samples(job.model)

@@ -14,9 +14,8 @@ from urllib.parse import urlsplit
 
 from photochrom.images import path_to_text
 from photochrom.runtime import StageError, duration, log, progress, sha256_file, sha256_text
-from photochrom.sources.lists import read_list
 from photochrom.sources.record import SourceImage, describe, fault_kind, unusable
-from photochrom.tables import Row
+from photochrom.tables import Row, read_list
 
 PARALLEL = 8  # transfers at a time
 DEADLINE = 6 * 3600.0  # seconds for the whole list
