@@ -149,6 +149,17 @@ def test_a_table_without_files_is_refused(tmp_path: Path) -> None:
         plan_archive(str(tmp_path / "list.csv"))
 
 
+def test_scans_beyond_the_limit_are_refused_and_the_others_are_not(
+    scans: Path, tmp_path: Path
+) -> None:
+    save(scans / "large.png", grey(50, 40))
+    rows = plan_archive(str(scans))
+    job = Job(tmp_path / "out", fake_model(), Settings(), 1, max_pixels=1999)
+    found = {row.path: (row.status, row.reason) for row in colorize_rows(rows, job)}
+    assert found.pop("large.png") == ("failed", "too large: 0 MP, limit 0 MP")
+    assert {status for status, _ in found.values()} == {"done"}
+
+
 def test_by_hand_and_as_a_dry_run(
     scans: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -77,6 +77,7 @@ rule colorize_shard:
         ENVIRONMENT
     params:
         backend=BACKEND,
+        max_megapixels=config["colorize"]["max_megapixels"],
         settings=inline({name: config["colorize"][name] for name in SETTINGS}),
         folder=subpath(output.status, ancestor=2),
         tables=human_tables,
@@ -89,6 +90,7 @@ rule colorize_shard:
             --plan {input.plan:q} \
             --model {input.model:q} \
             --backend {params.backend} \
+            --max-megapixels {params.max_megapixels} \
             --settings {params.settings:q} \
             {params.tables:q} {params.calibration:q} \
             --out {params.folder:q} \

@@ -60,6 +60,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="YAML, as the keys of colorize in config.yaml; such as {format: tiff, samples: 4}",
     )
     parser.add_argument("--samples", type=int, metavar="K", help="plausible colorings of each")
+    parser.add_argument(
+        "--max-megapixels", type=float, default=300, help="larger scans are refused"
+    )
     parser.add_argument("--hints", type=Path, help="CSV of known colours: see config.yaml")
     parser.add_argument("--decisions", type=Path, help="the CSV that review.html saves")
     parser.add_argument(
@@ -173,6 +176,7 @@ def make_job(args: argparse.Namespace, out: Path) -> "Job":
         calibration=calibration,
         uncalibrated=reason,
         review=review,
+        max_pixels=round(args.max_megapixels * 1e6),
     )
 
 

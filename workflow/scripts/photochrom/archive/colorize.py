@@ -216,7 +216,7 @@ def _make(
     try:
         if sha256_file(source) != row.sha256:
             raise RefusedError(FAILED, "changed since the plan was made; run the plan again")
-        scan = open_scan(source)
+        scan = open_scan(source, job.max_pixels)
         notes = _judge_tint(scan, job.settings)
         hints, outside = within(hints, scan.picture.width, scan.picture.height)
         picture = colorize_picture(

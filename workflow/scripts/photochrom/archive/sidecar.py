@@ -121,7 +121,8 @@ def _encoding(picture: Colorized, output: Path, name: str, threads: int) -> dict
     """What the encoder itself did to the lightness, measured where it loses any."""
     if name not in LOSSY:
         return {"lossless": True, "max_dL": None, "mean_dL": None}
-    largest, mean = lightness_loss(picture.picture, open_image(output), threads)
+    written = open_image(output, picture.picture.width * picture.picture.height)
+    largest, mean = lightness_loss(picture.picture, written, threads)
     return {"lossless": False, "max_dL": round(largest, 5), "mean_dL": round(mean, 5)}
 
 
