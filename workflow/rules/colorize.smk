@@ -11,6 +11,7 @@ OUTPUTS:
     results/colorized/{archive}/review.html             before and after, to be looked at
     results/colorized/{archive}/manifest-sha256.txt     digests of all derivatives
     results/colorized/{archive}/events.csv              what was done to each file, after PREMIS
+    results/bags/{archive}/                             all of it as a BagIt bag, where asked for
 
 The derivatives themselves and their sidecars stand beside these files. They are no declared
 outputs, because Snakemake deletes those of a failed or repeated job; which are finished is known
@@ -133,5 +134,31 @@ rule gather:
             --review {output.review:q} \
             --manifest {output.manifest:q} \
             --events {output.events:q} \
+            --log {log:q}
+        """
+
+
+rule bag:
+    input:
+        code=code("bag"),
+        status="results/colorized/{archive}/status.csv",
+        review="results/colorized/{archive}/review.html",
+        manifest="results/colorized/{archive}/manifest-sha256.txt",
+        events="results/colorized/{archive}/events.csv",
+    output:
+        bag=directory("results/bags/{archive}"),
+    log:
+        "results/logs/bag/{archive}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        folder=subpath(input.status, parent=True),
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --archive {wildcards.archive:q} \
+            --root {params.folder:q} \
+            --out {output.bag:q} \
+            --threads {threads} \
             --log {log:q}
         """

@@ -442,6 +442,13 @@ MODULES = {
         "uncertainty.py",
         "version.py",
     ],
+    "bag": [
+        "archive/__init__.py",
+        "archive/records.py",
+        "runtime.py",
+        "tables.py",
+        "version.py",
+    ],
     "gather": [
         "archive/__init__.py",
         "archive/decisions.py",
