@@ -160,6 +160,11 @@ def test_another_backend_exports_the_model_and_colorizes_anew(finished: Workspac
     assert set(planned) == below("colorize_shard") | {"export_onnx"}
 
 
+def test_a_bag_is_made_where_asked_for_and_alone(finished: Workspace) -> None:
+    planned = finished.planned("colorize", "--config", "colorize={bag: true}")
+    assert planned == {"bag": 1}
+
+
 def test_known_colours_reach_the_shards(finished: Workspace) -> None:
     table = b'file,x,y,colour,citation\ncamera.png,5,5,"9,9",a diary\n'
     with changed(finished.path / "hints.csv", table):
@@ -196,8 +201,8 @@ def test_a_third_phase_leaves_the_first_two_alone(finished: Workspace) -> None:
 
 MODULES = declared()
 EDITS = sorted(
-    # Of the backend torch, which exports nothing; the other one has a test above.
-    {f"workflow/scripts/{stage}.py" for stage in MODULES if stage != "export_onnx"}
+    # Without what is made only where it is asked for; tests above ask.
+    {f"workflow/scripts/{stage}.py" for stage in MODULES if stage not in ("export_onnx", "bag")}
     | {
         f"workflow/scripts/photochrom/{module}"
         for module in ("color.py", "shards.py", "models/unet.py")
