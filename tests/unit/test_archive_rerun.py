@@ -187,7 +187,7 @@ def test_no_room_for_a_decoded_scan_is_not_called_damage(
             raise pyvips.Error("unable to call avg", words)
 
     save(tmp_path / "scans" / "large.tif", grey(9, 9))
-    monkeypatch.setattr("photochrom.archive.scan.open_image", lambda path: Large())
+    monkeypatch.setattr("photochrom.archive.scan.open_image", lambda *_: Large())
     monkeypatch.setenv("TMPDIR", "/somewhere")
     with pytest.raises(StageError, match=r"no room in /somewhere .* large\.tif") as caught:
         run(tmp_path / "scans", tmp_path / "out")

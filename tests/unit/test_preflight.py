@@ -36,6 +36,18 @@ def test_the_files_of_a_list_are_those_that_exist(tmp_path: Path) -> None:
     assert preflight.listed_files(str(table)) == []
 
 
+def test_a_seal_is_of_files_that_exist(tmp_path: Path) -> None:
+    assert preflight.seal_of(None) == []
+    given = {"certificates": str(tmp_path / "a.pem"), "key": "none.pem", "algorithm": "es256"}
+    with pytest.raises(ConfigError, match=r"colorize\.c2pa\.certificates: .*a\.pem does not exist"):
+        preflight.seal_of(given)
+    (tmp_path / "a.pem").touch()
+    with pytest.raises(ConfigError, match=r"colorize\.c2pa\.key: none\.pem does not exist"):
+        preflight.seal_of(given)
+    given["key"] = given["certificates"]
+    assert preflight.seal_of(given)[-1] == "es256"
+
+
 def test_two_archives_of_one_name_are_refused_with_the_way_out(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name / "scans").mkdir(parents=True)

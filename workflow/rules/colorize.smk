@@ -79,6 +79,7 @@ rule colorize_shard:
     params:
         backend=BACKEND,
         max_megapixels=config["colorize"]["max_megapixels"],
+        seal=SEAL,
         settings=inline({name: config["colorize"][name] for name in SETTINGS}),
         folder=subpath(output.status, ancestor=2),
         tables=human_tables,
@@ -93,7 +94,7 @@ rule colorize_shard:
             --backend {params.backend} \
             --max-megapixels {params.max_megapixels} \
             --settings {params.settings:q} \
-            {params.tables:q} {params.calibration:q} \
+            {params.tables:q} {params.calibration:q} {params.seal:q} \
             --out {params.folder:q} \
             --status {output.status:q} \
             --threads {threads} \

@@ -30,6 +30,7 @@ from preflight import (
     read_experiments,
     read_schema,
     rows_of,
+    seal_of,
     set_environment,
     shipped_model,
     stop,
@@ -78,6 +79,7 @@ try:
     WEIGHTS = weights_of(config["colorize"]["weights"], EXPERIMENTS, BASE)
     HINTS = table_of(config["colorize"], "hints")
     REVIEW = table_of(config["colorize"], "review")
+    SEAL = seal_of(config["colorize"]["c2pa"])
     # The shipped model is measured where it is used: it joins the table as a row of its own.
     GIVEN = [SHIPPED_NAME] if config["colorize"]["weights"] == SHIPPED else []
     ROWS = rows_of(config["evaluate"], [*EXPERIMENTS, *GIVEN])
@@ -414,6 +416,7 @@ MODULES = {
         "archive/samples.py",
         "archive/scan.py",
         "archive/sidecar.py",
+        "archive/signing.py",
         "archive/spreading.py",
         "archive/xmp.py",
         "calibration.py",

@@ -128,6 +128,16 @@ def table_of(colorize: dict[str, Any], key: str) -> list[str]:
     return [path]
 
 
+def seal_of(given: dict[str, str] | None) -> list[str]:
+    """What signs derivatives, as arguments of colorize.py; the files exist."""
+    if given is None:
+        return []
+    for key in ("certificates", "key"):
+        if not Path(given[key]).is_file():
+            raise ConfigError(f"colorize.c2pa.{key}: {given[key]} does not exist; check the path")
+    return ["--sign", given["certificates"], given["key"], given["algorithm"]]
+
+
 def rows_of(evaluate: dict[str, Any], experiments: Iterable[str]) -> list[str]:
     """The rows of the metrics table. What is compared exists and has a name of its own.
 

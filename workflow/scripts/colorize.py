@@ -74,6 +74,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         default="torch",
         help="onnx: MODEL is a file of export_onnx.py, and ONNX Runtime runs it (on the CPU)",
     )
+    parser.add_argument(
+        "--sign",
+        nargs=3,
+        metavar=("CERTIFICATES", "KEY", "ALGORITHM"),
+        help="sign derivatives (C2PA) by a chain and its key, both PEM, such as by es256",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument(
@@ -148,6 +154,7 @@ def make_job(args: argparse.Namespace, out: Path) -> "Job":
     from photochrom.archive.hints import read_hints
     from photochrom.archive.job import Job
     from photochrom.archive.provenance import parse_settings
+    from photochrom.archive.signing import read_seal
     from photochrom.calibration import read
     from photochrom.images import decoder_threads
 
@@ -177,6 +184,7 @@ def make_job(args: argparse.Namespace, out: Path) -> "Job":
         uncalibrated=reason,
         review=review,
         max_pixels=round(args.max_megapixels * 1e6),
+        seal=read_seal(Path(args.sign[0]), Path(args.sign[1]), args.sign[2]) if args.sign else None,
     )
 
 

@@ -202,7 +202,13 @@ def _drop(output: Path, out: Path) -> None:
 def _settings_digest(job: Job, hints: list[Hint], copy: Copy | None) -> str:
     """The digest of everything but pixels and model that shapes one file's derivative."""
     calibration = None if job.calibration is None else asdict(job.calibration)
-    extra = {"hints": cited(hints), "calibration": calibration, "exiftool": copy is not None}
+    extra: dict[str, Any] = {
+        "hints": cited(hints),
+        "calibration": calibration,
+        "exiftool": copy is not None,
+    }
+    if job.seal:
+        extra["seal"] = job.seal.certificate
     return settings_digest(job.settings, extra)
 
 
@@ -239,7 +245,12 @@ def _make(
         raise RefusedError(FAILED, "changed while it was read; run the plan again")
     packet, fault = _packet(row.sha256, scan, job.settings.digital_source_type)
     metadata: dict[str, Any] = {"exiftool": None, "not_carried": ["XMP"] if fault else []}
-    finish = partial(_carry, source=source, scan=scan, copy=copy, metadata=metadata)
+
+    def finish(encoded: Path) -> None:
+        _carry(encoded, source=source, scan=scan, copy=copy, metadata=metadata)
+        if job.seal:
+            job.seal.sign(encoded, name, job.settings.digital_source_type, row.sha256)
+
     _write(
         output,
         job.out,

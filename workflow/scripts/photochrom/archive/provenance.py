@@ -33,6 +33,7 @@ CODE = (
     "archive/samples.py",
     "archive/scan.py",
     "archive/sidecar.py",
+    "archive/signing.py",
     "archive/spreading.py",
     "archive/xmp.py",
     "calibration.py",

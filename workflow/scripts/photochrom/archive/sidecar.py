@@ -81,6 +81,7 @@ def sidecar_record(
         },
         "encoding": _encoding(picture, output, name, job.threads),
         "metadata": metadata,
+        **({"signature": {"certificate_sha256": job.seal.certificate}} if job.seal else {}),
         "chroma": {
             "mean": round(picture.chroma, 3),
             "share_of_pixels_reduced": round(picture.reduced, 6),
