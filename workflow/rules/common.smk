@@ -109,6 +109,7 @@ SETTINGS = (
     "abstain",
     "samples",
     "uncertainty",
+    "caption",
     "digital_source_type",
 )
 

@@ -254,7 +254,9 @@ def _make(
     _write(
         output,
         job.out,
-        lambda: write_picture(output, picture.picture, scan, packet, name, finish),
+        lambda: write_picture(
+            output, picture.picture, scan, packet, name, finish, job.settings.caption
+        ),
     )
     for path, content in _beside(output, picture, sheet, job):
         _write(output, job.out, partial(write_bytes, path, content))
