@@ -67,6 +67,14 @@ def test_alpha_is_opaque_in_the_margin(tmp_path: Path) -> None:
     assert (picture[60:, :, 3] == 255).all()
 
 
+def test_what_no_font_can_show_is_said(tmp_path: Path) -> None:
+    save(tmp_path / "scans" / "a.png", grey(60, 80))
+    job = Job(tmp_path / "out", fake_model(), Settings(caption=" "), 1)
+    (status,) = colorize_rows(plan_archive(str(tmp_path / "scans")), job)
+    assert status.status == "failed"
+    assert "its caption cannot be drawn" in status.reason
+
+
 def test_a_caption_is_a_text() -> None:
     with pytest.raises(StageError, match="caption is 3"):
         parse_settings({"caption": 3})

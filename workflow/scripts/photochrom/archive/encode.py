@@ -111,12 +111,18 @@ def margin_of(width: int, height: int, caption: str) -> int:
 def _captioned(picture: pyvips.Image, caption: str) -> pyvips.Image:
     """The picture, its pixels unchanged, above a white margin with the caption in black."""
     rows = margin_of(picture.width, picture.height, caption)
-    words = pyvips.Image.text(
-        html.escape(caption, quote=False),  # Pango reads markup
-        font="sans",
-        width=max(1, round(0.96 * picture.width)),
-        height=round(_TEXT * rows),
-    )
+    try:
+        words = pyvips.Image.text(
+            html.escape(caption, quote=False),  # Pango reads markup
+            font="sans",
+            width=max(1, round(0.96 * picture.width)),
+            height=round(_TEXT * rows),
+        )
+        drawn = words.max() > 0
+    except pyvips.Error:
+        drawn = False
+    if not drawn:
+        raise EncodeError("its caption cannot be drawn: this machine has no font for it")
     scale = 257 if picture.format == "ushort" else 1
     ink = words.gravity("centre", picture.width, rows).cast("double")
     paper = ((255 - ink) * scale).rint().cast(picture.format)
