@@ -64,12 +64,8 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def made(out: Path) -> dict[str, int]:
-    """When each derivative was written, by its path."""
-    return {
-        str(path): path.stat().st_mtime_ns
-        for path in out.glob("box */*.colorized.*")
-        if path.suffix != ".json" and ".tmp" not in path.name and "uncertainty" not in path.name
-    }
+    """When each derivative was finished, by its sidecar, which is written last."""
+    return {str(path): path.stat().st_mtime_ns for path in out.glob("box */*.colorized.*.json")}
 
 
 def memory(group: int) -> int:
