@@ -60,11 +60,10 @@ def read_seal(certificate: Path, key: Path, algorithm: str) -> Seal:
     except OSError as error:
         raise StageError(f"c2pa: cannot read {error.filename}: {error.strerror}") from error
     try:
+        signer = c2pa.Signer.from_info(c2pa.C2paSignerInfo(algorithm.encode(), chain, secret, None))
         # Without this a thumbnail many times the size of a small scan would go into each file.
-        c2pa.load_settings({"builder": {"thumbnail": {"enabled": False}}})
-        signer: Any = c2pa.Signer.from_info(
-            c2pa.C2paSignerInfo(algorithm.encode(), chain, secret, None)
-        )
+        plain = c2pa.Settings.from_dict({"builder": {"thumbnail": {"enabled": False}}})
+        context = c2pa.Context.builder().with_settings(plain).with_signer(signer).build()
     except c2pa.C2paError as error:
         raise StageError(f"c2pa: {certificate} and {key} cannot sign: {_words(error)}") from error
 
@@ -72,8 +71,9 @@ def read_seal(certificate: Path, key: Path, algorithm: str) -> Seal:
         signed = path.with_name(f"{path.name}.signed")
         try:
             with path.open("rb") as file, signed.open("w+b") as target:
-                builder = c2pa.Builder.from_json(json.dumps(_claim(source_type, original)))
-                builder.sign(signer, MEDIA_TYPES[name], file, target)
+                claim = json.dumps(_claim(source_type, original))
+                builder = c2pa.Builder.from_json(claim, context)
+                builder.sign(MEDIA_TYPES[name], file, target)
             os.replace(signed, path)
         except c2pa.C2paError as error:
             raise EncodeError(f"cannot be signed as {name.upper()}: {_words(error)}") from error
