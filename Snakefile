@@ -46,7 +46,7 @@ rule data:
 
 rule train:
     input:
-        list(MODELS.values()),
+        list(TRAINED.values()),
 
 
 rule evaluate:
@@ -57,6 +57,7 @@ rule evaluate:
 rule colorize:
     input:
         [f"results/colorized/{archive}/status.csv" for archive in ARCHIVES],
+        [f"results/bags/{archive}" for archive in ARCHIVES if config["colorize"]["bag"]],
 
 
 rule report:

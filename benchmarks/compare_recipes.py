@@ -118,7 +118,8 @@ class Table:
         self.grey: NDArray[np.float64] | None = None
         print(f"| recipe | {' | '.join(HEADS)} | steps |\n|{'---|' * (len(HEADS) + 2)}")
 
-    def add(self, words: str, network: Colorizer, note: str = "") -> None:
+    def add(self, words: str, network: Colorizer, note: str = "") -> float:
+        """Print a row; the gain."""
         look = validate(network, self.val, self.size, 16, CPU, lambda: None, self.judges)
         balanced = look.each[BALANCED]
         if self.grey is None:
@@ -129,6 +130,7 @@ class Table:
         values["auc_gain"] = f"{gains.mean():+.2f} ({low:+.2f} to {high:+.2f})"
         cells = [values.get(name, "not computed") for name in HEADS]
         print(f"| {words} | {' | '.join(cells)} | {note} |", flush=True)
+        return float(gains.mean())
 
 
 def main() -> int:

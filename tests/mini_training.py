@@ -24,7 +24,7 @@ GAN = Phase(
     parts=None,
     losses={"l1": 100.0, "gan": 1.0},
     optimizer=Optimizer("adam", 0.001, (0.5, 0.999), decay=0.5),
-    augment=Augment(flip=True, crop=0.5, chroma=(0.5, 1.0)),
+    augment=Augment(flip=True, crop=0.5, chroma=(0.5, 1.0), aged=0.5),
     evaluate_every=7,
     discriminator=Discriminator("patchgan", 8, 1, 0.001, (0.5, 0.999)),
 )

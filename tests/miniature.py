@@ -162,8 +162,13 @@ def make_workspace(path: Path) -> Workspace:
         shutil.copy(ROOT / name, path)
     for name in ("workflow", "profiles", "envs"):
         shutil.copytree(
-            ROOT / name, path / name, ignore=shutil.ignore_patterns("__pycache__", "*.pyc")
+            ROOT / name,
+            path / name,
+            ignore=shutil.ignore_patterns("__pycache__", "*.pyc", "*.safetensors"),
         )
+    shipped = Path("workflow", "models", "photochrom-1.safetensors")
+    (path / shipped).parent.mkdir(exist_ok=True)
+    (path / shipped).symlink_to(ROOT / shipped)
     (path / "mini-config.yaml").write_text(CONFIG)
     (path / "mini.yaml").write_text(EXPERIMENT)
     for name in ("astronaut.png", "chelsea.png", "coffee.png", "ihc.png", "rocket.jpg"):

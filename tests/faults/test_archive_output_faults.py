@@ -197,7 +197,8 @@ def test_a_signal_in_the_middle(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out"
-    for index in range(8):
+    many = 30  # more than are done while a busy machine lets this process wait
+    for index in range(many):
         save(tmp_path / "scans" / f"{index}.png", grey(300, 300, seed=index))
     before = contents(tmp_path / "scans")
     arguments = [str(tmp_path / "scans"), str(out), f"--model={model}"]
@@ -216,11 +217,11 @@ def test_a_signal_in_the_middle(
     )
     assert not [name for name in contents(out) if ".tmp" in name]
     made = {path: path.stat().st_mtime_ns for path in out.glob("[0-9]*.json")}
-    assert 1 <= len(made) < 8
+    assert 1 <= len(made) < many
     assert run_stage("colorize", partial(colorize.main, arguments)) == 0
     assert f"{len(made)} already finished" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in made} == made
-    assert len(list(out.glob("[0-9]*.json"))) == 8
+    assert len(list(out.glob("[0-9]*.json"))) == many
     assert contents(tmp_path / "scans") == before
 
 

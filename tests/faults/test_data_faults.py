@@ -29,6 +29,7 @@ import measure
 import normalize
 import split
 from faulty_server import LOGIN, at_first, cut, drip, hang_up, serving, silence, status, whole
+from photochrom import containers
 from photochrom.images import png_bytes
 from photochrom.runtime import EXIT_OK, EXIT_REJECTED
 from photochrom.shards import read_shard
@@ -420,7 +421,7 @@ def test_hostile_archives(
     kind: str, work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Zip-slip, links, bombs, archives in archives, names that come up twice, and a cut end."""
-    monkeypatch.setattr(container, "RATIO_ALLOWANCE", 100_000)
+    monkeypatch.setattr(containers, "RATIO_ALLOWANCE", 100_000)
     (tmp_path / "secret.png").write_bytes(png_bytes(scene(9)))
     outside = sorted(path for path in tmp_path.rglob("*") if work not in path.parents)
     nested = io.BytesIO()

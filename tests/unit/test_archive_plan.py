@@ -203,7 +203,7 @@ def test_unreadable_files_and_folders_are_rows(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("archive", "words"),
-    [("nowhere", "does not exist"), ("file", "not a folder"), ("empty", "no files")],
+    [("nowhere", "does not exist"), ("file", "neither a folder nor a zip"), ("empty", "no files")],
 )
 def test_no_archive(tmp_path: Path, archive: str, words: str) -> None:
     (tmp_path / "file").write_bytes(b"x")

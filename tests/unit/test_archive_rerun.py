@@ -108,11 +108,15 @@ def test_a_scan_changed_since_the_plan_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("out", ["scans", "scans/out", "link/out", "."])
-def test_the_output_may_not_touch_the_archive(scans: Path, tmp_path: Path, out: str) -> None:
+def test_the_output_may_not_touch_the_archive(
+    scans: Path, tmp_path: Path, model: Path, out: str
+) -> None:
+    from colorize import main
+
     (tmp_path / "link").symlink_to(scans)
     before = contents(scans)
     with pytest.raises(StageError, match="lies inside") as caught:
-        run(scans, tmp_path / out)
+        main([str(scans), str(tmp_path / out), "--model", str(model)])
     assert caught.value.code == 2
     assert contents(scans) == before
 
@@ -183,7 +187,7 @@ def test_no_room_for_a_decoded_scan_is_not_called_damage(
             raise pyvips.Error("unable to call avg", words)
 
     save(tmp_path / "scans" / "large.tif", grey(9, 9))
-    monkeypatch.setattr("photochrom.archive.scan.open_image", lambda path: Large())
+    monkeypatch.setattr("photochrom.archive.scan.open_image", lambda *_: Large())
     monkeypatch.setenv("TMPDIR", "/somewhere")
     with pytest.raises(StageError, match=r"no room in /somewhere .* large\.tif") as caught:
         run(tmp_path / "scans", tmp_path / "out")

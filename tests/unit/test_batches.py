@@ -26,7 +26,7 @@ def chances(count: int, value: float) -> np.ndarray:
 def test_an_epoch_shows_every_picture_once_and_depends_on_its_number_alone() -> None:
     order, luck = epoch_plan(seed=1, phase="gan", epoch=3, count=50)
     assert sorted(order) == list(range(50))
-    assert luck.shape == (50, 5)
+    assert luck.shape == (50, 11)
     assert (luck >= 0).all()
     assert (luck < 1).all()
     again, _ = epoch_plan(1, "gan", 3, 50)

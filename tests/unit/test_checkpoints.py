@@ -4,11 +4,13 @@ import hashlib
 import logging
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from mounts import mounted
 from photochrom.checkpoints import load_state, save_state
 from photochrom.runtime import log
 
@@ -94,3 +96,18 @@ def _torch_bytes(value: object, folder: Path) -> bytes:
     path = folder / "bomb"
     torch.save(value, path)
     return path.read_bytes()
+
+
+def test_a_disk_that_fills_during_a_checkpoint_leaves_the_old_one_good(
+    tmp_path: Path, need: Callable[[bool, str], None]
+) -> None:
+    with mounted(tmp_path / "disk", "size=1m") as there:
+        need(there, "mounting a tmpfs needs root")
+        folder = tmp_path / "disk"
+        large = state(2) | {"weights": torch.rand(200_000)}
+        save_state(folder, 1, state(1) | {"weights": torch.rand(150_000)})
+        before = sorted(folder.iterdir())
+        with pytest.raises(OSError, match="No space left"):
+            save_state(folder, 2, large)
+        assert sorted(folder.iterdir()) == before  # no half of the new one is left either
+        assert loaded(folder) == 1

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from photochrom import containers
 from photochrom.images import load_rgb, path_from_text, png_bytes
 from photochrom.runtime import StageError
 from photochrom.sources import SourceImage, container, list_all
@@ -274,7 +275,7 @@ def test_a_damaged_member_of_a_zip(tmp_path: Path) -> None:
 
 
 def test_bombs_in_a_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "RATIO_ALLOWANCE", 100_000)
+    monkeypatch.setattr(containers, "RATIO_ALLOWANCE", 100_000)
     zeros = bytes(1_000_000)
     entries = [("bomb.png", zeros), ("a.png", picture())]
     reasons = errors(make_zip(tmp_path / "a.zip", entries))
@@ -289,7 +290,7 @@ def test_bombs_in_a_zip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
 def test_bombs_in_a_tar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
-    monkeypatch.setattr(container, "RATIO_ALLOWANCE", 100_000)
+    monkeypatch.setattr(containers, "RATIO_ALLOWANCE", 100_000)
     entries = [("a.png", picture()), ("bomb.png", bytes(4_000_000)), ("b.png", picture())]
     path = make_tar(tmp_path / "a.tar", entries, mode)
     assert errors(path) == {
@@ -314,8 +315,8 @@ def test_what_is_packed_is_never_unpacked_in_one_go(tmp_path: Path) -> None:
 
 
 def test_limits_of_size_and_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(container, "MAX_MEMBER_BYTES", 5000)
-    monkeypatch.setattr(container, "MAX_MEMBERS", 3)
+    monkeypatch.setattr(containers, "MAX_MEMBER_BYTES", 5000)
+    monkeypatch.setattr(containers, "MAX_MEMBERS", 3)
     entries = [("large.png", bytes(6000)), *((f"{n}.png", picture(n)) for n in range(4))]
     for make in (make_zip, make_tar):
         assert errors(make(tmp_path / "a", entries)) == {

@@ -9,7 +9,7 @@ import pytest
 from photochrom.images import png_bytes
 from photochrom.runtime import StageError, sha256_file
 from photochrom.sources import SourceImage, list_all
-from photochrom.sources.lists import read_list
+from photochrom.tables import read_list
 
 
 @pytest.fixture
@@ -63,6 +63,12 @@ def test_a_manifest_of_a_zip(photos: Path, tmp_path: Path) -> None:
     manifest = table(tmp_path / "m.tsv", "file\tlicence\tattribution\nphotos/a.png\tCC0\tA, B\n")
     (image,) = listed(tmp_path / "a.zip", manifest)
     assert (image.licence, image.attribution) == ("CC0", "A, B")
+
+
+def test_a_manifest_may_say_what_pictures_show(photos: Path, tmp_path: Path) -> None:
+    rows = "a.png,CC0,,trees\nsea/b.png,CC0,,\n"
+    manifest = table(tmp_path / "m.csv", f"file,licence,attribution,subject\n{rows}")
+    assert [image.subject for image in listed(photos, manifest)] == ["trees", ""]
 
 
 def test_a_digest_in_a_manifest_is_checked(photos: Path, tmp_path: Path) -> None:

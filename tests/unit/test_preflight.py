@@ -21,6 +21,33 @@ def test_archives_get_the_last_component_without_an_archive_suffix(tmp_path: Pat
     assert preflight.archive_name("/x/box.tar.gz") == "box"
 
 
+@pytest.mark.parametrize("name", ["box.zip", "box.TAR", "box.tar.xz", "box.csv"])
+def test_an_archive_may_be_one_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).touch()
+    assert preflight.read_archives(str(tmp_path / name)) == {"box": str(tmp_path / name)}
+
+
+def test_the_files_of_a_list_are_those_that_exist(tmp_path: Path) -> None:
+    (tmp_path / "a.png").touch()
+    table = tmp_path / "box.csv"
+    table.write_text(f"name,file\n,a.png\n,none.png\nx,{tmp_path}/a.png\n")
+    assert preflight.listed_files(str(table)) == [str(tmp_path / "a.png")]
+    table.write_bytes(b"\xff\xfe")
+    assert preflight.listed_files(str(table)) == []
+
+
+def test_a_seal_is_of_files_that_exist(tmp_path: Path) -> None:
+    assert preflight.seal_of(None) == []
+    given = {"certificates": str(tmp_path / "a.pem"), "key": "none.pem", "algorithm": "es256"}
+    with pytest.raises(ConfigError, match=r"colorize\.c2pa\.certificates: .*a\.pem does not exist"):
+        preflight.seal_of(given)
+    (tmp_path / "a.pem").touch()
+    with pytest.raises(ConfigError, match=r"colorize\.c2pa\.key: none\.pem does not exist"):
+        preflight.seal_of(given)
+    given["key"] = given["certificates"]
+    assert preflight.seal_of(given)[-1] == "es256"
+
+
 def test_two_archives_of_one_name_are_refused_with_the_way_out(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name / "scans").mkdir(parents=True)
@@ -42,7 +69,7 @@ def test_paths_that_do_not_exist_are_named(tmp_path: Path) -> None:
         preflight.read_archives("/nowhere")
     file = tmp_path / "scan.jpg"
     file.touch()
-    with pytest.raises(ConfigError, match="is a file, not a folder"):
+    with pytest.raises(ConfigError, match="is neither a folder nor, by its name, a zip"):
         preflight.read_archives(str(file))
     with pytest.raises(ConfigError, match=r"data\.sources: /nowhere is not a folder, zip or tar"):
         preflight.check_sources([{"kind": "folder", "path": "/nowhere"}])
@@ -165,7 +192,9 @@ def test_the_shipped_experiment_by_name_and_by_path() -> None:
     assert preflight.model_of("quick", by_name["quick"]) == (
         "results/models/quick/gan/model.safetensors"
     )
-    assert preflight.weights_of("quick", by_name) == "results/models/quick/gan/model.safetensors"
+    assert (
+        preflight.weights_of("quick", by_name, ROOT) == "results/models/quick/gan/model.safetensors"
+    )
 
 
 @pytest.mark.parametrize(
@@ -196,7 +225,11 @@ def test_unknown_duplicate_and_reserved_experiments(tmp_path: Path) -> None:
             ["quick", str(ROOT / "workflow" / "experiments" / "quick.yaml")], ROOT
         )
     shipped = (ROOT / "workflow" / "experiments" / "quick.yaml").read_text()
-    for name, says in (("grey", "yardstick"), ("my recipe", "letters, digits")):
+    for name, says in (
+        ("grey", "yardstick"),
+        ("my recipe", "letters, digits"),
+        ("photochrom-1", "the shipped model"),
+    ):
         (tmp_path / f"{name}.yaml").write_text(shipped)
         with pytest.raises(ConfigError, match=says):
             preflight.read_experiments([str(tmp_path / f"{name}.yaml")], ROOT)
@@ -204,13 +237,14 @@ def test_unknown_duplicate_and_reserved_experiments(tmp_path: Path) -> None:
 
 def test_weights_are_an_experiment_or_a_file(tmp_path: Path) -> None:
     experiments = preflight.read_experiments(["quick"], ROOT)
-    with pytest.raises(ConfigError, match="neither one of the experiments"):
-        preflight.weights_of("slow", experiments)
+    with pytest.raises(ConfigError, match="neither shipped, nor one of the experiments"):
+        preflight.weights_of("slow", experiments, ROOT)
     with pytest.raises(ConfigError, match="does not exist"):
-        preflight.weights_of(str(tmp_path / "m.safetensors"), experiments)
+        preflight.weights_of(str(tmp_path / "m.safetensors"), experiments, ROOT)
     (tmp_path / "m.safetensors").touch()
-    assert preflight.weights_of(str(tmp_path / "m.safetensors"), experiments)
-    assert preflight.weights_of(None, experiments) == preflight.weights_of("quick", experiments)
+    assert preflight.weights_of(str(tmp_path / "m.safetensors"), experiments, ROOT)
+    shipped = Path(preflight.weights_of("shipped", experiments, ROOT))
+    assert shipped.resolve() == ROOT / "workflow" / "models" / "photochrom-1.safetensors"
 
 
 def test_rows_are_yardsticks_experiments_and_folders(tmp_path: Path) -> None:

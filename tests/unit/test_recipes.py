@@ -36,7 +36,7 @@ phase:
   losses: {l1: 100, gan: 1}
   optimizer: {name: adam, lr: 0.001, betas: [0.5, 0.999], decay: 0.5,
     shape: linear, warmup: 0, weight_decay: 0, clip: null}
-  augment: {flip: true, crop: 0.5, chroma: [0.5, 1.0]}
+  augment: {flip: true, crop: 0.5, chroma: [0.5, 1.0], aged: 0.2}
   evaluate_every: 5
   discriminator: {name: patchgan, width: 8, layers: 1, lr: 0.001, betas: [0.5, 0.999]}
 """)
@@ -105,6 +105,7 @@ def test_its_digest_is_about_what_it_says(tmp_path: Path) -> None:
         ("phase.optimizer.decay", 2, "decay is 2"),
         ("phase.augment.crop", 0, "crop is 0"),
         ("phase.augment.chroma", [1, 0.5], "chroma is"),
+        ("phase.augment.aged", 1.5, "aged is 1.5, not a share"),
         ("phase.losses", {}, "losses is empty"),
         ("phase.losses", {"l3": 1}, "no loss is called 'l3'"),
         ("phase.losses", {"l1": 1}, "give both or neither"),
@@ -196,14 +197,15 @@ SHIPPED = sorted((ROOT / "workflow/experiments").glob("*.yaml"))
 def test_each_recipe_comes_with_a_quick_variant() -> None:
     names = {path.stem for path in SHIPPED}
     whole = {"seed", "seed-attention", "seed-clahe", "tutorial", "fusion", "zhang16", "photochrom"}
-    assert names == {"quick", *whole, *(f"{name}-quick" for name in whole)}
+    assert names == {"quick", "photochrom-cpu", *whole, *(f"{name}-quick" for name in whole)}
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_shipped_experiments_are_feasible(path: Path) -> None:
-    """The quick ones with the shipped configuration, the others with the seed's data."""
+    """The quick ones with the shipped configuration, the others with the data meant for them."""
     quick = path.stem.endswith("quick")
-    config = ROOT / ("config.yaml" if quick else "workflow/configs/seed.yaml")
+    own = {"photochrom-cpu": "photochrom-1"}.get(path.stem, "seed")
+    config = ROOT / ("config.yaml" if quick else f"workflow/configs/{own}.yaml")
     size = yaml.safe_load(config.read_text())["data"]["size"]
     experiment = complete(yaml.safe_load(path.read_text()), SCHEMA, path.stem)
     assert experiment["description"]

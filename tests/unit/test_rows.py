@@ -192,6 +192,7 @@ def test_quarters_and_sources() -> None:
             "ab"[number % 2],
             colourfulness=number,
             mean_lightness=9,
+            subject=["sea", "", "trees", ""][number % 4],
         )
         for number in range(40)
     ]
@@ -200,6 +201,9 @@ def test_quarters_and_sources() -> None:
     assert found["colourfulness", "0 to 10"] == [0, 1, 2]
     assert found["source", "a"] == list(range(10))
     assert ("source", "b") not in found
+    # Where it is not known, a photograph is of no subject.
+    assert found["subject", "sea"] == list(range(10))
+    assert {level for name, level in found if name == "subject"} == {"sea"}
     # Nothing to tell apart: all are alike.
     assert [len(places) for (name, _), places in found.items() if name.startswith("bright")] == [10]
     assert list(slices_of(everyone[:7], everyone[:7])) == []

@@ -41,7 +41,7 @@ phase:
   losses: {l1: 100, gan: 1}
   optimizer: {name: adam, lr: 0.001, betas: [0.5, 0.999], decay: 0.5, shape: linear, warmup: 10,
     weight_decay: 0, clip: 5}
-  augment: {flip: true, crop: 0.5, chroma: [0.5, 1.0]}
+  augment: {flip: true, crop: 0.5, chroma: [0.5, 1.0], aged: 0.5}
   evaluate_every: 25
   discriminator: {name: patchgan-seed, width: 8, layers: 1, lr: 0.001, betas: [0.5, 0.999]}
   ema: 0.9

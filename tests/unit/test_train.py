@@ -37,7 +37,7 @@ compute: {precision: fp32, memory_format: contiguous, compile: false, determinis
 losses: {l1: 100, gan: 1}
 optimizer: {name: adam, lr: 0.001, betas: [0.5, 0.999], decay: 0.5, shape: linear,
   warmup: 0, weight_decay: 0, clip: null}
-augment: {flip: true, crop: 0.5, chroma: [0.5, 1.0]}
+augment: {flip: true, crop: 0.5, chroma: [0.5, 1.0], aged: 0}
 evaluate_every: 10
 discriminator: {name: patchgan, width: 8, layers: 1, lr: 0.001, betas: [0.5, 0.999]}
 """)

@@ -32,10 +32,6 @@ def prepared(workspace: Workspace) -> None:
     (workspace.path / "mine.yaml").write_text(mine.group(1))
     recipe = workspace.path / "workflow" / "experiments" / "quick.yaml"
     (workspace.path / "my-recipe.yaml").write_text(recipe.read_text())
-    model = workspace.path / "results" / "models" / "quick" / "gan"
-    model.mkdir(parents=True)
-    mini = workspace.path / "results" / "models" / "mini" / "gan" / "model.safetensors"
-    (model / "model.safetensors").write_bytes(mini.read_bytes())
     photos = workspace.path / "photos"
     make_layout(find_photographs(photos, SIDE, 10), workspace.path / "kaggle-copy", SIDE)
     (workspace.path / "photos.csv").write_text("file,licence,attribution\n")

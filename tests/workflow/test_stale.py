@@ -7,6 +7,7 @@ has run, so `normalize` is not in the plans of changes above it; test_runs.py ru
 
 import os
 import re
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -159,6 +160,11 @@ def test_another_backend_exports_the_model_and_colorizes_anew(finished: Workspac
     assert set(planned) == below("colorize_shard") | {"export_onnx"}
 
 
+def test_a_bag_is_made_where_asked_for_and_alone(finished: Workspace) -> None:
+    planned = finished.planned("colorize", "--config", "colorize={bag: true}")
+    assert planned == {"bag": 1}
+
+
 def test_known_colours_reach_the_shards(finished: Workspace) -> None:
     table = b'file,x,y,colour,citation\ncamera.png,5,5,"9,9",a diary\n'
     with changed(finished.path / "hints.csv", table):
@@ -195,8 +201,8 @@ def test_a_third_phase_leaves_the_first_two_alone(finished: Workspace) -> None:
 
 MODULES = declared()
 EDITS = sorted(
-    # Of the backend torch, which exports nothing; the other one has a test above.
-    {f"workflow/scripts/{stage}.py" for stage in MODULES if stage != "export_onnx"}
+    # Without what is made only where it is asked for; tests above ask.
+    {f"workflow/scripts/{stage}.py" for stage in MODULES if stage not in ("export_onnx", "bag")}
     | {
         f"workflow/scripts/photochrom/{module}"
         for module in ("color.py", "shards.py", "models/unet.py")
@@ -260,3 +266,30 @@ def test_one_training_job_at_a_time_unless_more_gpus_are_offered(finished: Works
             assert re.search(rf"GPU total .*\b{total}\b", shown), shown
     finally:
         probe.unlink()
+
+
+def test_an_archive_in_a_zip_is_colorized_and_its_changes_are_noticed(fresh: Workspace) -> None:
+    """With an experiment's weights that are here already, so that nothing is trained."""
+    scans, archive = fresh.path / "scans", fresh.path / "box.zip"
+    files = sorted(path for path in scans.rglob("*.png"))
+
+    def pack(paths: list[Path]) -> None:
+        with zipfile.ZipFile(archive, "w") as writer:
+            for path in paths:
+                writer.write(path, path.relative_to(scans))
+
+    pack(files[:2])
+    options = ("colorize", "--config", "archive=box.zip", "colorize={weights: shipped}")
+    fresh.run(*options)
+    assert fresh.planned(*options) == {}
+    table = "results/colorized/box/status.csv"
+    done = {row["path"]: row["output_sha256"] for row in fresh.table(table)}
+    assert len(done) == 2
+    pack(files)
+    assert fresh.planned(*options)["plan"] == 1
+    fresh.run(*options)
+    log = next(fresh.path.glob("results/logs/colorize/box-*.log")).read_text()
+    assert "2 already finished" in log
+    after = {row["path"]: row["output_sha256"] for row in fresh.table(table)}
+    assert done.items() < after.items()
+    assert len(after) == 3

@@ -11,6 +11,7 @@ OUTPUTS:
     results/colorized/{archive}/review.html             before and after, to be looked at
     results/colorized/{archive}/manifest-sha256.txt     digests of all derivatives
     results/colorized/{archive}/events.csv              what was done to each file, after PREMIS
+    results/bags/{archive}/                             all of it as a BagIt bag, where asked for
 
 The derivatives themselves and their sidecars stand beside these files. They are no declared
 outputs, because Snakemake deletes those of a failed or repeated job; which are finished is known
@@ -77,6 +78,8 @@ rule colorize_shard:
         ENVIRONMENT
     params:
         backend=BACKEND,
+        max_megapixels=config["colorize"]["max_megapixels"],
+        seal=SEAL,
         settings=inline({name: config["colorize"][name] for name in SETTINGS}),
         folder=subpath(output.status, ancestor=2),
         tables=human_tables,
@@ -89,8 +92,9 @@ rule colorize_shard:
             --plan {input.plan:q} \
             --model {input.model:q} \
             --backend {params.backend} \
+            --max-megapixels {params.max_megapixels} \
             --settings {params.settings:q} \
-            {params.tables:q} {params.calibration:q} \
+            {params.tables:q} {params.calibration:q} {params.seal:q} \
             --out {params.folder:q} \
             --status {output.status:q} \
             --threads {threads} \
@@ -131,5 +135,31 @@ rule gather:
             --review {output.review:q} \
             --manifest {output.manifest:q} \
             --events {output.events:q} \
+            --log {log:q}
+        """
+
+
+rule bag:
+    input:
+        code=code("bag"),
+        status="results/colorized/{archive}/status.csv",
+        review="results/colorized/{archive}/review.html",
+        manifest="results/colorized/{archive}/manifest-sha256.txt",
+        events="results/colorized/{archive}/events.csv",
+    output:
+        bag=directory("results/bags/{archive}"),
+    log:
+        "results/logs/bag/{archive}.log",
+    conda:
+        ENVIRONMENT
+    params:
+        folder=subpath(input.status, parent=True),
+    shell:
+        r"""
+        python {input.code[0]:q} \
+            --archive {wildcards.archive:q} \
+            --root {params.folder:q} \
+            --out {output.bag:q} \
+            --threads {threads} \
             --log {log:q}
         """

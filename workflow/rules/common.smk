@@ -14,6 +14,9 @@ sys.path.insert(0, f"{workflow.basedir}/workflow/rules")
 
 from config_help import ConfigError, complete, read_yaml
 from preflight import (
+    LISTS,
+    SHIPPED,
+    SHIPPED_NAME,
     begin_run,
     check_audit,
     check_data,
@@ -21,12 +24,15 @@ from preflight import (
     check_sources,
     check_writable,
     explain_lock,
+    listed_files,
     model_of,
     read_archives,
     read_experiments,
     read_schema,
     rows_of,
+    seal_of,
     set_environment,
+    shipped_model,
     stop,
     table_of,
     weights_of,
@@ -70,20 +76,24 @@ try:
     EXPERIMENTS = read_experiments(config["experiments"], BASE)
     check_data(config["data"], EXPERIMENTS)
     ARCHIVES = read_archives(config["archive"])
-    WEIGHTS = weights_of(config["colorize"]["weights"], EXPERIMENTS)
+    WEIGHTS = weights_of(config["colorize"]["weights"], EXPERIMENTS, BASE)
     HINTS = table_of(config["colorize"], "hints")
     REVIEW = table_of(config["colorize"], "review")
-    ROWS = rows_of(config["evaluate"], EXPERIMENTS)
+    SEAL = seal_of(config["colorize"]["c2pa"])
+    # The shipped model is measured where it is used: it joins the table as a row of its own.
+    GIVEN = [SHIPPED_NAME] if config["colorize"]["weights"] == SHIPPED else []
+    ROWS = rows_of(config["evaluate"], [*EXPERIMENTS, *GIVEN])
 except ConfigError as error:
     stop(error)
 
 DATA = config["data"]
-MODELS = {name: model_of(name, experiment) for name, experiment in EXPERIMENTS.items()}
+TRAINED = {name: model_of(name, experiment) for name, experiment in EXPERIMENTS.items()}
+MODELS = TRAINED | {name: shipped_model(BASE) for name in GIVEN}
 
 # What the uncertainty of that model is worth: measured here for an experiment's, and taken from
 # beside it for one that comes as a file.
 CALIBRATION = str(Path(WEIGHTS).with_name("calibration.json"))
-if WEIGHTS not in MODELS.values() and not Path(CALIBRATION).is_file():
+if WEIGHTS not in TRAINED.values() and not Path(CALIBRATION).is_file():
     CALIBRATION = []
 
 # The file that colorizes: the model itself, or its export where ONNX Runtime is to run it.
@@ -99,6 +109,7 @@ SETTINGS = (
     "abstain",
     "samples",
     "uncertainty",
+    "caption",
     "digital_source_type",
 )
 
@@ -124,6 +135,7 @@ wildcard_constraints:
 MODULES = {
     "download": [
         "color.py",
+        "containers.py",
         "images.py",
         "lab_arrays.py",
         "pillow_images.py",
@@ -176,6 +188,7 @@ MODULES = {
     ],
     "audit": [
         "color.py",
+        "containers.py",
         "images.py",
         "lab_arrays.py",
         "leakage.py",
@@ -197,6 +210,7 @@ MODULES = {
         "version.py",
     ],
     "train": [
+        "ageing.py",
         "averages.py",
         "batches.py",
         "boards.py",
@@ -363,6 +377,7 @@ MODULES = {
         "archive/plan.py",
         "archive/records.py",
         "color.py",
+        "containers.py",
         "images.py",
         "lab_arrays.py",
         "pillow_images.py",
@@ -402,12 +417,14 @@ MODULES = {
         "archive/samples.py",
         "archive/scan.py",
         "archive/sidecar.py",
+        "archive/signing.py",
         "archive/spreading.py",
         "archive/xmp.py",
         "calibration.py",
         "clahe.py",
         "color.py",
         "colour_bins.py",
+        "containers.py",
         "guided.py",
         "images.py",
         "inference.py",
@@ -427,6 +444,13 @@ MODULES = {
         "runtime.py",
         "tables.py",
         "uncertainty.py",
+        "version.py",
+    ],
+    "bag": [
+        "archive/__init__.py",
+        "archive/records.py",
+        "runtime.py",
+        "tables.py",
         "version.py",
     ],
     "gather": [
@@ -456,6 +480,7 @@ MODULES = {
         "archive/review.py",
         "archive/xmp.py",
         "color.py",
+        "containers.py",
         "filters.py",
         "images.py",
         "lab_arrays.py",
@@ -545,7 +570,10 @@ def audit_digests(wildcards):
 def archive_digest(wildcards):
     """The same for an archive."""
     path = ARCHIVES[wildcards.archive]
-    return path if path == "builtin" else tree_digest(Path(path), CACHE)
+    if path == "builtin":
+        return path
+    listed = listed_files(path) if path.lower().endswith(LISTS) else []
+    return [tree_digest(Path(each), CACHE) for each in (path, *listed)]
 
 
 def human_tables(wildcards, input):

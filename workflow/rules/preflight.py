@@ -3,6 +3,7 @@
 Plain functions, so that they are tested and typed like the rest. They import nothing heavy.
 """
 
+import csv
 import os
 import re
 import sys
@@ -22,8 +23,16 @@ YARDSTICKS = ("grey", "constant", "levin", "truth")
 # Photographs against photographs, in the protocol that tells of two sets.
 REAL = "real"
 
-# Suffixes of files that hold an archive; other dots belong to the name.
-ARCHIVE_SUFFIXES = (".zip", ".tar.gz", ".tgz", ".tar", ".csv")
+# The model that comes with the workflow: what colorize.weights calls it, and its name.
+SHIPPED = "shipped"
+SHIPPED_NAME = "photochrom-1"
+
+# Suffixes of files that hold an archive, or list it; other dots belong to the name.
+LISTS = (".csv", ".tsv")
+ARCHIVE_SUFFIXES = (
+    *(".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz"),
+    *LISTS,
+)
 
 # What each kind of source takes besides `kind`.
 SOURCE_KEYS = {
@@ -73,6 +82,8 @@ def read_experiments(names: list[str], base: Path) -> dict[str, dict[str, Any]]:
             raise ConfigError(f"experiments: two are called {path.stem}; rename one file")
         if path.stem in (*YARDSTICKS, REAL):
             raise ConfigError(f"experiments: {path.stem} is a yardstick's name; rename the file")
+        if path.stem in (SHIPPED, SHIPPED_NAME):
+            raise ConfigError(f"experiments: {path.stem} is the shipped model; rename the file")
         experiment = complete(read_yaml(path), schema, f"experiment {path.name}")
         phases = [phase["name"] for phase in experiment["phases"]]
         if len(set(phases)) < len(phases):
@@ -86,10 +97,15 @@ def model_of(name: str, experiment: dict[str, Any]) -> str:
     return f"results/models/{name}/{experiment['phases'][-1]['name']}/model.safetensors"
 
 
-def weights_of(setting: str | None, experiments: dict[str, dict[str, Any]]) -> str:
-    """The path of the model that colorize uses: an experiment's, or a file named by its path."""
-    if setting is None:
-        setting = next(iter(experiments))
+def shipped_model(base: Path) -> str:
+    """The file of the shipped model, relative, so that a moved checkout stays fresh."""
+    return os.path.relpath(base / "workflow" / "models" / f"{SHIPPED_NAME}.safetensors")
+
+
+def weights_of(setting: str, experiments: dict[str, dict[str, Any]], base: Path) -> str:
+    """The model that colorize uses: the shipped one, an experiment's, or a file by its path."""
+    if setting == SHIPPED:
+        return shipped_model(base)
     if setting in experiments:
         return model_of(setting, experiments[setting])
     if setting.endswith(".safetensors"):
@@ -97,8 +113,8 @@ def weights_of(setting: str | None, experiments: dict[str, dict[str, Any]]) -> s
             raise ConfigError(f"colorize.weights: {setting} does not exist; check the path")
         return setting
     raise ConfigError(
-        f"colorize.weights: {setting} is neither one of the experiments "
-        f"({', '.join(experiments)}) nor the path of a .safetensors file"
+        f"colorize.weights: {setting} is neither {SHIPPED}, nor one of the experiments "
+        f"({', '.join(experiments)}), nor the path of a .safetensors file"
     )
 
 
@@ -110,6 +126,16 @@ def table_of(colorize: dict[str, Any], key: str) -> list[str]:
     if not Path(path).is_file():
         raise ConfigError(f"colorize.{key}: {path} does not exist; check the path")
     return [path]
+
+
+def seal_of(given: dict[str, str] | None) -> list[str]:
+    """What signs derivatives, as arguments of colorize.py; the files exist."""
+    if given is None:
+        return []
+    for key in ("certificates", "key"):
+        if not Path(given[key]).is_file():
+            raise ConfigError(f"colorize.c2pa.{key}: {given[key]} does not exist; check the path")
+    return ["--sign", given["certificates"], given["key"], given["algorithm"]]
 
 
 def rows_of(evaluate: dict[str, Any], experiments: Iterable[str]) -> list[str]:
@@ -289,12 +315,27 @@ def read_archives(setting: str | list[str] | dict[str, str]) -> dict[str, str]:
             )
         if path != "builtin" and not os.path.exists(path):
             raise ConfigError(f"archive: {path} does not exist; check the path, or mount the disk")
-        if path != "builtin" and not os.path.isdir(path):
-            raise ConfigError(f"archive: {path} is a file, not a folder; unpack it first")
-        if path != "builtin":
+        if path != "builtin" and os.path.isdir(path):
             check_apart(path, "archive")
+        elif path != "builtin" and not path.lower().endswith(ARCHIVE_SUFFIXES):
+            raise ConfigError(
+                f"archive: {path} is neither a folder nor, by its name, a zip, tar or CSV list; "
+                "name the folder that it lies in"
+            )
         found[name] = path
     return found
+
+
+def listed_files(table: str) -> list[str]:
+    """The files that a list names, where they exist; what is wrong with it the stage will say."""
+    folder = Path(table).parent
+    try:
+        with open(table, encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, delimiter="\t" if table.lower().endswith(".tsv") else ",")
+            named = [str(folder / (row.get("file") or "").strip()) for row in rows]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return []
+    return sorted({path for path in named if os.path.isfile(path)})
 
 
 def set_environment() -> None:

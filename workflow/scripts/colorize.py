@@ -1,11 +1,11 @@
 """Colorize an archive: all of it by hand, or one shard of a plan.
 
-    colorize.py ARCHIVE OUT --model model.safetensors
-    colorize.py --plan DIR/shard-00000.csv --out OUT --status FILE --model model.safetensors
+    colorize.py ARCHIVE OUT
+    colorize.py --plan DIR/shard-00000.csv --out OUT --status FILE
 
-By hand, ARCHIVE (a folder, or `builtin`) is planned into OUT/plan, all shards are colorized, and
-OUT gets status.csv, manifest-sha256.txt, events.csv and review.html. Originals are only read. What
-an interrupted run has finished is not done again.
+By hand, ARCHIVE (a folder, zip, tar or CSV list, or `builtin`) is planned into OUT/plan, all shards
+are colorized, and OUT gets status.csv, manifest-sha256.txt, events.csv and review.html. Originals
+are only read. What an interrupted run has finished is not done again.
 
 Exit codes: 0 all done; 2 wrong arguments; 3 done, but some files failed; 4 something is missing
 that was asked for; 5 the output cannot be written; 6 out of memory; 7 the model was refused; 130
@@ -18,6 +18,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from photochrom.runtime import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from photochrom.models import Model
 
 SCRIPTS = Path(__file__).resolve().parent
+SHIPPED = SCRIPTS.parent / "models" / "photochrom-1.safetensors"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -49,13 +51,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--plan", type=Path, help="a shard that plan.py wrote")
     parser.add_argument("--out", type=Path, help="the folder of the derivatives")
     parser.add_argument("--status", type=Path, help="the shard's table to write")
-    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument(
+        "--model", type=Path, default=SHIPPED, help="model.safetensors; by default the shipped one"
+    )
     parser.add_argument(
         "--settings",
         default="{}",
         help="YAML, as the keys of colorize in config.yaml; such as {format: tiff, samples: 4}",
     )
     parser.add_argument("--samples", type=int, metavar="K", help="plausible colorings of each")
+    parser.add_argument(
+        "--max-megapixels", type=float, default=300, help="larger scans are refused"
+    )
     parser.add_argument("--hints", type=Path, help="CSV of known colours: see config.yaml")
     parser.add_argument("--decisions", type=Path, help="the CSV that review.html saves")
     parser.add_argument(
@@ -66,6 +73,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         choices=("torch", "onnx"),
         default="torch",
         help="onnx: MODEL is a file of export_onnx.py, and ONNX Runtime runs it (on the CPU)",
+    )
+    parser.add_argument(
+        "--sign",
+        nargs=3,
+        metavar=("CERTIFICATES", "KEY", "ALGORITHM"),
+        help="sign derivatives (C2PA) by a chain and its key, both PEM, such as by es256",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     parser.add_argument("--threads", type=int, default=1)
@@ -97,7 +110,10 @@ def colorize_archive(args: argparse.Namespace) -> int:
         from photochrom.archive.estimate import estimate
         from photochrom.archive.plan import plan_archive
 
-        print("\n".join(estimate(plan_archive(args.archive, job.settings.format), job)))
+        # A zip or tar has to be unpacked somewhere to be looked at.
+        with TemporaryDirectory() as folder:
+            rows = plan_archive(args.archive, job.settings.format, Path(folder))
+            print("\n".join(estimate(rows, job)))
         return EXIT_OK
     plan = out / "plan"
     options = (f"--format={job.settings.format}", f"--out={plan}")
@@ -138,6 +154,7 @@ def make_job(args: argparse.Namespace, out: Path) -> "Job":
     from photochrom.archive.hints import read_hints
     from photochrom.archive.job import Job
     from photochrom.archive.provenance import parse_settings
+    from photochrom.archive.signing import read_seal
     from photochrom.calibration import read
     from photochrom.images import decoder_threads
 
@@ -166,6 +183,8 @@ def make_job(args: argparse.Namespace, out: Path) -> "Job":
         calibration=calibration,
         uncalibrated=reason,
         review=review,
+        max_pixels=round(args.max_megapixels * 1e6),
+        seal=read_seal(Path(args.sign[0]), Path(args.sign[1]), args.sign[2]) if args.sign else None,
     )
 
 

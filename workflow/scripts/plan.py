@@ -1,8 +1,10 @@
 """Plan the colorizing of an archive: read every file once, name its derivative, divide the work.
 
-ARCHIVE is a folder, or the word `builtin` for the greyscale photographs of scikit-image. Writes
-DIR/plan.csv, a row for every file, and DIR/shard-00000.csv ... with those that are to be colorized.
-A file's shard is decided by its content, so that a grown archive changes few shards.
+ARCHIVE is a folder, a zip or tar, a CSV with the column file (and name, where it is to stand in the
+mirrored tree), or the word `builtin` for the greyscale photographs of scikit-image. Writes
+DIR/plan.csv, a row for every file, and DIR/shard-00000.csv ... with those that are to be colorized;
+what a zip or tar holds is unpacked to DIR/originals. A file's shard is decided by its content, so
+that a grown archive changes few shards.
 """
 
 import sys
@@ -14,7 +16,9 @@ from photochrom.runtime import EXIT_OK, log, run_stage, stage_parser, start_log
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = stage_parser(__doc__)
-    parser.add_argument("archive", metavar="ARCHIVE", help="a folder of scans, or: builtin")
+    parser.add_argument(
+        "archive", metavar="ARCHIVE", help="folder, zip, tar or CSV of scans, or: builtin"
+    )
     parser.add_argument("--shard-size", type=int, default=200, help="files a shard, on average")
     parser.add_argument(
         "--format",
@@ -28,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from photochrom.archive.plan import plan_archive, shard_rows
     from photochrom.archive.records import Planned, write_rows
 
-    rows = plan_archive(args.archive, args.format)
+    rows = plan_archive(args.archive, args.format, args.out)
     shards = shard_rows(rows, args.shard_size)
     write_rows(args.out / "plan.csv", Planned, rows)
     names = [f"shard-{index:05d}.csv" for index in range(len(shards))]

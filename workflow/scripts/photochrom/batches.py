@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from photochrom.ageing import CHANCES, aged
 from photochrom.recipes import Augment, Phase
 from photochrom.shards import TrainingSet
 
@@ -38,15 +39,20 @@ class Resident:
 def epoch_plan(
     seed: int, phase: str, epoch: int, count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The order of `count` pictures in an epoch, and five chances in [0, 1) for each picture."""
+    """The order of `count` pictures in an epoch, and eleven chances in [0, 1) for each picture.
+
+    The first five are those of `augmented`, the others those of `aged`.
+    """
     generator = np.random.default_rng(random_key(seed, phase, epoch))
-    return generator.permutation(count), generator.random((count, 5), dtype=np.float32)
+    order = generator.permutation(count)
+    parts = [generator.random((count, many), dtype=np.float32) for many in (5, CHANCES)]
+    return order, np.concatenate(parts, axis=1)
 
 
 def step_plan(
     seed: int, phase: Phase, step: int, count: int, rank: int = 0, size: int = 1
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """The rows of the pictures in a step, counted from 0, and the chances (n,5) of each.
+    """The rows of the pictures in a step, counted from 0, and the chances (n,11) of each.
 
     What does not fill a batch at the end of an epoch comes in other epochs. Process `rank` of
     `size` gets its part of the batch.
@@ -89,7 +95,7 @@ def resident(
 def augmented(
     L: Tensor, ab: Tensor, chances: NDArray[np.float32], augment: Augment
 ) -> tuple[Tensor, Tensor]:
-    """The batch as training sees it, each picture changed as its five `chances` (n,5) say.
+    """The batch, each picture changed as the first five of its `chances` say.
 
     Mirrored or not; a square of it, at least `augment.crop` of its side, enlarged to the whole;
     its chroma multiplied by a factor from the range `augment.chroma`.
@@ -110,6 +116,16 @@ def augmented(
     low, high = augment.chroma
     if (low, high) != (1, 1):
         ab = ab * (low + (high - low) * chance[:, 4])[:, None, None, None]
+    return L, ab
+
+
+def as_seen(
+    L: Tensor, ab: Tensor, chances: NDArray[np.float32], phase: Phase
+) -> tuple[Tensor, Tensor]:
+    """The stored batch as training sees it, at the phase's size; `chances` (n,11)."""
+    L, ab = shrunk(*augmented(L, ab, chances, phase.augment), phase.size)
+    if phase.augment.aged:
+        L = aged(L, ab, chances[:, 5:], phase.augment.aged)
     return L, ab
 
 

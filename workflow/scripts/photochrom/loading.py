@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from photochrom.batches import augmented, load_batch, resident, shrunk, step_plan
+from photochrom.batches import as_seen, load_batch, resident, step_plan
 from photochrom.recipes import Recipe
 from photochrom.shards import ShardSet, TrainingSet, read_pictures
 from photochrom.team import ALONE, Team
@@ -44,7 +44,7 @@ def batch_source(
         def batch_at(step: int) -> tuple[Tensor, Tensor]:
             L, ab, chances = read(step)
             L, ab = (each.to(device, non_blocking=True).float() * train.scale for each in (L, ab))
-            return shrunk(*augmented(L, ab, chances.numpy(), phase.augment), phase.size)
+            return as_seen(L, ab, chances.numpy(), phase)
 
         return batch_at
 
@@ -53,8 +53,7 @@ def batch_source(
 
     def gathered(step: int) -> tuple[Tensor, Tensor]:
         rows, chances = plan(step)
-        L, ab = augmented(*load_batch(pictures, rows, device), chances, phase.augment)
-        return shrunk(L, ab, phase.size)
+        return as_seen(*load_batch(pictures, rows, device), chances, phase)
 
     return gathered
 

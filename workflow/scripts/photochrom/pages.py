@@ -98,12 +98,13 @@ def decimals_for(values: Iterable[float | None]) -> int:
     return 3 if largest <= 1 else 2 if largest < 100 else 1
 
 
-def preview(path: Path, size: int) -> NDArray[np.uint8]:
+def preview(path: Path, size: int, margin: int = 0) -> NDArray[np.uint8]:
     """A picture shrunk to at most `size` pixels on its longer side, uint8 sRGB (H, W, 3).
 
-    Raises ImageError.
+    Without the `margin`, so many rows at its lower edge. Raises ImageError.
     """
     pixels = load_rgb(path)
+    pixels = pixels[: len(pixels) - margin]
     scale = size / max(pixels.shape[:2])
     if scale >= 1:
         return pixels

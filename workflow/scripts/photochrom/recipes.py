@@ -41,12 +41,14 @@ class Augment:
 
     `flip`: mirror it left to right in half the cases. `crop`: show a square of at least this
     share of its side; 1 shows all of it. `chroma`: multiply its chroma by a factor from this
-    range; below 1 the network learns to colour with restraint.
+    range; below 1 the network learns to colour with restraint. `aged`: the share of pictures whose
+    lightness is made that of an old photograph (`photochrom.ageing`).
     """
 
     flip: bool
     crop: float
     chroma: tuple[float, float]
+    aged: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -188,11 +190,15 @@ def parse_recipe(value: Any) -> Recipe:
     optimizer["betas"] = tuple(optimizer["betas"])
     if not 0 < augment["crop"] <= 1:
         raise ValueError(f"augment: crop is {augment['crop']}, not above 0 and at most 1")
-    if phase["encoder"] == "cached" and augment["crop"] != 1:
-        raise ValueError(
-            f"encoder is cached, and augment: crop is {augment['crop']}: what the encoder sees of "
-            "ever other squares cannot be kept; set crop to 1, or encoder to frozen"
-        )
+    if not 0 <= augment["aged"] <= 1:
+        raise ValueError(f"augment: aged is {augment['aged']}, not a share from 0 to 1")
+    for name, plain in (("crop", 1), ("aged", 0)):
+        if phase["encoder"] == "cached" and augment[name] != plain:
+            raise ValueError(
+                f"encoder is cached, and augment: {name} is {augment[name]}: what the encoder "
+                f"sees of ever other pictures cannot be kept; set {name} to {plain}, or encoder "
+                "to frozen"
+            )
     augment["chroma"] = tuple(augment["chroma"])
     if not 0 <= augment["chroma"][0] <= augment["chroma"][1]:
         raise ValueError(f"augment: chroma is {augment['chroma']}, not a range from 0 up")

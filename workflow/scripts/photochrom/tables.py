@@ -1,10 +1,11 @@
-"""The CSV tables that stages hand to each other: their columns, and how they are read.
+"""The CSV tables that stages hand to each other, and those that people write.
 
-`runtime.csv_text` writes them.
+`runtime.csv_text` writes the former.
 """
 
 import csv
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from photochrom.runtime import StageError, existing_file
@@ -23,6 +24,7 @@ SOURCES_COLUMNS = (
     "attribution",
     "error",
     "part",  # the phase portion that its source names, else 1
+    "subject",  # what its source says that it shows, if anything
 )
 MEASURES_COLUMNS = (
     "id",
@@ -77,3 +79,38 @@ def kept(catalog: Sequence[Row]) -> list[Row]:
 
 def _unusable(path: Path, made_by: str, why: str) -> StageError:
     return StageError(f"{path} is not a usable table: {why}; make it again with {made_by}")
+
+
+def read_list(path: Path, needed: Sequence[str], optional: Sequence[str]) -> list[Row]:
+    """The rows of a UTF-8 table with a header: tabs where the name ends in .tsv, else commas.
+
+    Each row has the columns `needed` and `optional` (missing ones empty) without blanks around,
+    and under `line` the number of its last line in the file; other columns are left out. Raises
+    StageError when the file cannot be read or lacks a needed column.
+    """
+    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+    rows: list[Row] = []
+    try:
+        # Spreadsheets put a byte-order mark in front.
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+            header = [name.strip() for name in reader.fieldnames or []]
+            reader.fieldnames = header
+            for name in needed:
+                if name not in header:
+                    raise StageError(f"{path} lacks the column {name}{_hint(name, header)}")
+            for found in reader:
+                row = {name: (found.get(name) or "").strip() for name in (*needed, *optional)}
+                rows.append({**row, "line": str(reader.line_num)})
+    except OSError as error:
+        raise StageError(f"cannot read {path}: {error.strerror}; check the path") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise StageError(f"{path} is not a UTF-8 CSV or TSV table: {error}; mend it") from error
+    return rows
+
+
+def _hint(name: str, header: Sequence[str]) -> str:
+    close = get_close_matches(name, header, n=1)
+    if close:
+        return f"; rename its column {close[0]}"
+    return f"; it has {', '.join(header)}" if any(header) else "; it is empty"

@@ -38,6 +38,7 @@ from photochrom.archive.provenance import (
 from photochrom.archive.records import (
     DONE,
     FAILED,
+    ORIGINALS,
     SKIPPED,
     WARNING,
     Planned,
@@ -89,11 +90,17 @@ class RefusedError(Exception):
 def colorize_rows(rows: list[Planned], job: Job) -> list[Status]:
     """Colorize the files of a shard; a status for every row, in the order of the rows.
 
-    Files with the same content are computed once. Raises StageError when the output folder and
-    the archive are not apart, or when the output folder cannot be written to.
+    Files with the same content are computed once. Raises StageError when an original lies in the
+    output folder (but for those that the plan unpacked there), or when that cannot be written to.
     """
-    for root in {row.source.removesuffix(row.path) for row in rows}:
-        check_apart(path_from_text(root), job.out)
+    target = job.out.resolve()
+    for row in rows:
+        original = path_from_text(row.source).resolve()
+        unpacked = original.parent == target / "plan" / ORIGINALS
+        if original.is_relative_to(target) and not unpacked:
+            raise StageError(
+                f"the original {original} lies in the output folder {job.out}; choose another"
+            )
     check_format(rows, job.settings)
     if job.settings.samples:
         check_samples(job.model)
@@ -195,7 +202,13 @@ def _drop(output: Path, out: Path) -> None:
 def _settings_digest(job: Job, hints: list[Hint], copy: Copy | None) -> str:
     """The digest of everything but pixels and model that shapes one file's derivative."""
     calibration = None if job.calibration is None else asdict(job.calibration)
-    extra = {"hints": cited(hints), "calibration": calibration, "exiftool": copy is not None}
+    extra: dict[str, Any] = {
+        "hints": cited(hints),
+        "calibration": calibration,
+        "exiftool": copy is not None,
+    }
+    if job.seal:
+        extra["seal"] = job.seal.certificate
     return settings_digest(job.settings, extra)
 
 
@@ -209,7 +222,7 @@ def _make(
     try:
         if sha256_file(source) != row.sha256:
             raise RefusedError(FAILED, "changed since the plan was made; run the plan again")
-        scan = open_scan(source)
+        scan = open_scan(source, job.max_pixels)
         notes = _judge_tint(scan, job.settings)
         hints, outside = within(hints, scan.picture.width, scan.picture.height)
         picture = colorize_picture(
@@ -232,11 +245,18 @@ def _make(
         raise RefusedError(FAILED, "changed while it was read; run the plan again")
     packet, fault = _packet(row.sha256, scan, job.settings.digital_source_type)
     metadata: dict[str, Any] = {"exiftool": None, "not_carried": ["XMP"] if fault else []}
-    finish = partial(_carry, source=source, scan=scan, copy=copy, metadata=metadata)
+
+    def finish(encoded: Path) -> None:
+        _carry(encoded, source=source, scan=scan, copy=copy, metadata=metadata)
+        if job.seal:
+            job.seal.sign(encoded, name, job.settings.digital_source_type, row.sha256)
+
     _write(
         output,
         job.out,
-        lambda: write_picture(output, picture.picture, scan, packet, name, finish),
+        lambda: write_picture(
+            output, picture.picture, scan, packet, name, finish, job.settings.caption
+        ),
     )
     for path, content in _beside(output, picture, sheet, job):
         _write(output, job.out, partial(write_bytes, path, content))

@@ -1,5 +1,6 @@
 """Write a derivative: pixels, resolution, profile, and the metadata that the scan brought."""
 
+import html
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -35,6 +36,10 @@ _KEPT_PREFIXES = ("exif-ifd0-", "exif-ifd2-", "exif-ifd3-", "png-comment-")
 # Classic TIFF counts its bytes with 32 bits.
 _TIFF_BYTES = 3_900_000_000
 
+# Height of a caption's margin as a share of the picture's shorter side, its least in pixels, and
+# the share of it that the text fills.
+_MARGIN, _LEAST_MARGIN, _TEXT = 0.06, 16, 0.6
+
 # Bytes to write when asking the file system why an encoder failed.
 _PROBE_BYTES = 1 << 20
 
@@ -56,19 +61,23 @@ def write_picture(
     xmp: bytes,
     name: str,
     finish: Callable[[Path], None],
+    caption: str = "",
 ) -> None:
     """Write sRGB integers of 8 or 16 bits atomically in the format `name`.
 
-    The scan's alpha joins them where the format has it, its resolution and metadata are kept.
-    `finish` may change the encoded file, whose temporary path it gets, before it takes its place.
-    Equal arguments give equal bytes. Raises OSError when the file system refuses, EncodeError when
-    the format cannot hold the picture.
+    A `caption` stands in a white margin below the picture (`margin_of`). The scan's alpha joins
+    them where the format has it, its resolution and metadata are kept. `finish` may change the
+    encoded file, whose temporary path it gets, before it takes its place. Equal arguments give
+    equal bytes. Raises OSError when the file system refuses, EncodeError when the format cannot
+    hold the picture.
     """
     picture = integers.copy(xres=scan.picture.xres, yres=scan.picture.yres)
     if scan.alpha is not None and name != "jpeg":
         narrower = picture.format == "uchar" and scan.bits == 16
         alpha = scan.alpha >> 8 if narrower else scan.alpha
         picture = picture.bandjoin(alpha.cast(picture.format))
+    if caption:
+        picture = _captioned(picture, caption)
     picture = _with_metadata(picture, scan.picture, xmp)
     options = dict(ENCODERS[name])
     saver = "tiff" if name == "pyramid" else name
@@ -92,6 +101,35 @@ def write_picture(
         finally:
             os.close(descriptor)
         finish(temporary)
+
+
+def margin_of(width: int, height: int, caption: str) -> int:
+    """Rows below a picture that hold its caption: none without one."""
+    return max(_LEAST_MARGIN, round(_MARGIN * min(width, height))) if caption else 0
+
+
+def _captioned(picture: pyvips.Image, caption: str) -> pyvips.Image:
+    """The picture, its pixels unchanged, above a white margin with the caption in black."""
+    rows = margin_of(picture.width, picture.height, caption)
+    try:
+        words = pyvips.Image.text(
+            html.escape(caption, quote=False),  # Pango reads markup
+            font="sans",
+            width=max(1, round(0.96 * picture.width)),
+            height=round(_TEXT * rows),
+        )
+        drawn = words.max() > 0
+    except pyvips.Error:
+        drawn = False
+    if not drawn:
+        raise EncodeError("its caption cannot be drawn: this machine has no font for it")
+    scale = 257 if picture.format == "ushort" else 1
+    ink = words.gravity("centre", picture.width, rows).cast("double")
+    paper = ((255 - ink) * scale).rint().cast(picture.format)
+    bands = [paper] * 3 + [paper.new_from_image(255 * scale).cast(picture.format)]
+    margin = bands[0].bandjoin(bands[1 : picture.bands])
+    margin = margin.copy(interpretation=picture.interpretation)
+    return picture.join(margin, "vertical")
 
 
 def probe_room(descriptor: int) -> None:

@@ -2,6 +2,10 @@
 
 Nothing is decoded here. A file is read once for its SHA-256, which says to which shard it
 belongs, so that a grown archive changes few shards and copies of one picture meet in one.
+
+An archive is a folder, a zip or tar of one, or a table that lists files. Members of a zip or tar
+are unpacked, because pictures are read from files, under names made of their own digests (see
+`containers`, which distrusts them).
 """
 
 import hashlib
@@ -13,11 +17,15 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from photochrom.archive.records import FAILED, FORMATS, SKIPPED, SUFFIXES, Planned
-from photochrom.images import path_to_text
-from photochrom.runtime import StageError
+from photochrom.archive.records import FAILED, FORMATS, ORIGINALS, SKIPPED, SUFFIXES, Planned
+from photochrom.containers import ContainerError, is_container, members, store_content
+from photochrom.images import path_from_text, path_to_text
+from photochrom.runtime import StageError, progress
+from photochrom.tables import read_list
 
 BUILTIN = "builtin"
+
+LISTS = (".csv", ".tsv")
 
 # The greyscale photographs that come with scikit-image. Its other grey pictures are no
 # photographs: a hologram (cell), drawings, a checkerboard, a phantom.
@@ -48,12 +56,17 @@ RESERVED = {
 }
 
 
-def plan_archive(archive: str, output_format: str = "same") -> list[Planned]:
-    """A row for every file of `archive` (a folder, or the word builtin), in the order of paths.
+def plan_archive(
+    archive: str, output_format: str = "same", folder: Path | None = None
+) -> list[Planned]:
+    """A row for every file of `archive`, in the order of paths.
 
-    Hidden files and folders are passed over. What cannot be a photograph by the file system's
-    word alone (a pipe, a broken link, an empty or unreadable file) is a row with a status.
-    StageError when there is no such folder or no file in it.
+    `archive` is a folder, a zip or tar, whose members are unpacked below `folder` (needed for these
+    alone), a table with the column file (and name, its place in the mirrored tree), or the word
+    builtin. Hidden files and
+    folders are passed over. What cannot be a photograph by the word of the file system or of the
+    zip alone (a pipe, a broken link, an empty or unreadable file) is a row with a status.
+    StageError when there is no such archive or no file in it.
     """
     if archive == BUILTIN:
         rows = [_plan_file(root, name) for root, name in _builtin_files()]
@@ -61,9 +74,18 @@ def plan_archive(archive: str, output_format: str = "same") -> list[Planned]:
         root = Path(os.path.abspath(archive))  # resolve() would follow links
         if not root.exists():
             raise StageError(f"the archive {archive} does not exist")
-        if not root.is_dir():
-            raise StageError(f"the archive {archive} is not a folder")
-        rows = list(_plan_folder(root))
+        if root.is_dir():
+            rows = list(_plan_folder(root))
+        elif root.suffix.lower() in LISTS:
+            rows = list(_plan_list(root))
+        elif is_container(root):
+            assert folder is not None, "a zip or tar needs a folder to be unpacked to"
+            rows = list(_plan_container(root, folder / ORIGINALS))
+        else:
+            raise StageError(
+                f"the archive {archive} is neither a folder nor a zip, tar or CSV list, or a "
+                "damaged one"
+            )
     if not rows:
         raise StageError(f"no files in the archive {archive} (hidden files are passed over)")
     rows.sort(key=lambda row: row.path)
@@ -115,6 +137,67 @@ def _plan_folder(root: Path) -> Iterator[Planned]:
         yield _refused(root, where, FAILED, f"unreadable folder: {_why(fault)}")
 
 
+def _plan_container(path: Path, store: Path) -> Iterator[Planned]:
+    """A row for each member; what an earlier plan unpacked to `store` and this one not is removed.
+
+    Where reading cannot go on, a row named like the archive says so.
+    """
+    kept = set()
+
+    def failed(name: str, reason: str) -> Planned:
+        source = path_to_text(path) if name == path.name else f"{path_to_text(path)}#{name}"
+        return Planned(path_to_text(Path(name)), source, "", "", "", FAILED, reason)
+
+    try:
+        for member in progress(members(path), None, f"reading {path.name}"):
+            if member.error:
+                yield failed(member.name, member.error)
+                continue
+            try:
+                file, digest = store_content(member, store)
+            except ContainerError as fault:
+                yield failed(member.name, fault.reason)
+                continue
+            kept.add(file.name)
+            with file.open("rb") as opened:
+                yield _usable(member.name, file, digest, file.stat().st_size, opened.read(16))
+    except ContainerError as fault:
+        yield failed(path.name, fault.reason)
+    if store.is_dir():
+        for file in store.iterdir():
+            if file.name not in kept:
+                file.unlink()
+
+
+def _plan_list(table: Path) -> Iterator[Planned]:
+    """A row for each line of a table; a file is named from the table's folder on, or wholly.
+
+    Its place in the mirrored tree is its name, or else its path from that folder on.
+    """
+    seen: dict[str, str] = {}
+    for row in read_list(table, ("file",), ("name",)):
+        path = Path(os.path.normpath(table.parent / path_from_text(row["file"])))
+        below = path.relative_to(table.parent if path.is_relative_to(table.parent) else "/")
+        place = Path(os.path.normpath(path_from_text(row["name"]))) if row["name"] else below
+        name, line = path_to_text(place), row["line"]
+
+        def refused(reason: str, name: str = name, path: Path = path) -> Planned:
+            return Planned(name, path_to_text(path), "", "", "", FAILED, reason)
+
+        if not row["file"]:
+            yield refused(f"line {line} of {table.name} names no file", f"line {line}")
+        elif place.is_absolute() or place.parts[0] == "..":
+            yield refused(f"line {line} of {table.name}: its name leads out of the archive")
+        elif name in seen:
+            yield refused(
+                f"line {seen[name]} of {table.name} has its name", f"{name} (line {line})"
+            )
+        else:
+            seen[name] = line
+            planned = _plan_file(path.parent, path.name)
+            yield replace(planned, path=name)
+
+
 def _plan_file(root: Path, name: str) -> Planned:
     """The row of one file; `output` holds only the format until `name_outputs` has run."""
     path = root / name
@@ -130,6 +213,11 @@ def _plan_file(root: Path, name: str) -> Planned:
             size = file.tell()
     except OSError as error:
         return _refused(root, path, FAILED, f"unreadable: {_why(error)}")
+    return _usable(name, path, digest, size, start)
+
+
+def _usable(name: str, path: Path, digest: str, size: int, start: bytes) -> Planned:
+    """The row of a file that could be read, and begins with `start`."""
     row = Planned(
         path=path_to_text(Path(name)),
         source=path_to_text(path),

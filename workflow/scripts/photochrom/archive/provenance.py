@@ -33,6 +33,7 @@ CODE = (
     "archive/samples.py",
     "archive/scan.py",
     "archive/sidecar.py",
+    "archive/signing.py",
     "archive/spreading.py",
     "archive/xmp.py",
     "calibration.py",
@@ -86,6 +87,8 @@ class Settings:
     samples: int = 0
     # Whether a map of the uncertainty is written beside each derivative.
     uncertainty: bool = True
+    # What stands in a margin below the picture; empty for no margin.
+    caption: str = ""
     # Of SOURCE_TYPES.
     digital_source_type: str = SOURCE_TYPES[0]
 
@@ -116,6 +119,8 @@ def parse_settings(given: Any) -> Settings:
     for name in ("skip_coloured", "uncertainty"):
         if not isinstance(getattr(settings, name), bool):
             raise StageError(f"{name} is {getattr(settings, name)}; it may be true or false")
+    if not isinstance(settings.caption, str):
+        raise StageError(f"caption is {settings.caption}; it may be a text, or empty for none")
     if settings.toned not in TONED:
         raise StageError(f"toned is {settings.toned}; it may be {', '.join(TONED)}")
     if settings.digital_source_type not in SOURCE_TYPES:

@@ -17,6 +17,9 @@ WARNING = "done-with-warning"
 SKIPPED = "skipped"
 FAILED = "failed"
 
+# Where members of a zip or tar are unpacked to, below the folder of the plan.
+ORIGINALS = "originals"
+
 # What the config may ask derivatives to be.
 FORMATS = ("same", "png", "jpeg", "tiff", "pyramid")
 

@@ -121,12 +121,13 @@ class Record:
 
     `reduced` is the share (0..1) of pixels whose colour was too vivid for sRGB and was dulled;
     `unsure` is how unsure the model was (0..1, the mean over the pixels); `credit` names author and
-    licence of the scan where they are known.
+    licence of the scan where they are known; `margin` is the rows below the picture with a caption.
     """
 
     reduced: float | None = None
     unsure: float | None = None
     credit: str = ""
+    margin: int = 0
 
 
 def read_record(row: Mapping[str, str], root: Path) -> Record:
@@ -143,6 +144,7 @@ def read_record(row: Mapping[str, str], root: Path) -> Record:
             None if reduced is None else float(reduced),
             None if unsure is None else float(unsure),
             ", ".join(filter(None, map(str, credit))),
+            int(content.get("output", {}).get("margin", 0)),
         )
     except (OSError, ValueError, TypeError, AttributeError):
         return Record()
@@ -207,7 +209,7 @@ def _entry(
             entry["map_link"] = link(path_to_text(uncertainty_path(output).relative_to(root)))
         try:
             scan = _preview(path_from_text(row["source"]), row["source_sha256"], folder, used)
-            picture = _preview(output, row["output_sha256"], folder, used)
+            picture = _preview(output, row["output_sha256"], folder, used, record.margin)
         except ImageError as error:
             entry["no_pair"] = error.reason
         else:
@@ -220,14 +222,16 @@ def _entry(
     return entry
 
 
-def _preview(path: Path, sha256: str, folder: Path, used: dict[str, tuple[int, int]]) -> str:
+def _preview(
+    path: Path, sha256: str, folder: Path, used: dict[str, tuple[int, int]], margin: int = 0
+) -> str:
     """File name of the preview of a picture; made unless it is there. `used` gets its size."""
     name = f"{sha256[:16]}-{PREVIEW_PIXELS}.jpg"
     if name not in used:
         try:
             made = preview(folder / name, PREVIEW_PIXELS)
         except ImageError:
-            made = preview(path, PREVIEW_PIXELS)
+            made = preview(path, PREVIEW_PIXELS, margin)
             write_bytes(folder / name, jpeg_bytes(made, PREVIEW_QUALITY))
         used[name] = made.shape[1], made.shape[0]
     return name

@@ -9,7 +9,7 @@ import numpy as np
 import pyvips
 
 from photochrom.color import rgb_to_lab
-from photochrom.images import ImageError, open_image, profile_fits
+from photochrom.images import MAX_PIXELS, ImageError, open_image, profile_fits
 from photochrom.runtime import EXIT_OUTPUT, StageError
 
 # The tint is measured on a copy of at most this side.
@@ -56,12 +56,13 @@ class Scan:
     loader: str
 
 
-def open_scan(path: Path) -> Scan:
+def open_scan(path: Path, max_pixels: int = MAX_PIXELS) -> Scan:
     """Open an original and decode it whole, so that a damaged one is known at once.
 
-    Raises ImageError; StageError when the disk that libvips decodes large scans to is full.
+    Raises ImageError, also for one of more than `max_pixels`; StageError when the disk that libvips
+    decodes large scans to is full.
     """
-    opened = open_image(path)
+    opened = open_image(path, max_pixels)
     picture, alpha = opened, None
     if opened.interpretation != "cmyk" and opened.bands in (2, 4):
         picture = opened.extract_band(0, n=opened.bands - 1)

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from photochrom.archive.encode import ENCODERS, LOSSY, format_of
+from photochrom.archive.encode import ENCODERS, LOSSY, format_of, margin_of
 from photochrom.archive.hints import Hint, cited
 from photochrom.archive.integers import LIGHTNESS_LIMIT
 from photochrom.archive.job import Job
@@ -48,6 +48,7 @@ def sidecar_record(
     and is no cause for doubt, `warnings` what is.
     """
     size = {"width": scan.picture.width, "height": scan.picture.height}
+    margin = margin_of(scan.picture.width, scan.picture.height, job.settings.caption)
     name = format_of(output, job.settings.format)
     exported = job.model.metadata.get("exported_from")
     software = (*SOFTWARE, "onnxruntime") if exported else SOFTWARE
@@ -67,7 +68,9 @@ def sidecar_record(
         "output": {
             "path": row.output,
             "sha256": sha256_file(output),
-            **size,
+            "width": size["width"],
+            "height": size["height"] + margin,
+            **({"margin": margin} if margin else {}),
             "bits": picture.bits,
             "format": name,
             "encoder": ENCODERS[name],
@@ -81,6 +84,7 @@ def sidecar_record(
         },
         "encoding": _encoding(picture, output, name, job.threads),
         "metadata": metadata,
+        **({"signature": {"certificate_sha256": job.seal.certificate}} if job.seal else {}),
         "chroma": {
             "mean": round(picture.chroma, 3),
             "share_of_pixels_reduced": round(picture.reduced, 6),
@@ -121,7 +125,10 @@ def _encoding(picture: Colorized, output: Path, name: str, threads: int) -> dict
     """What the encoder itself did to the lightness, measured where it loses any."""
     if name not in LOSSY:
         return {"lossless": True, "max_dL": None, "mean_dL": None}
-    largest, mean = lightness_loss(picture.picture, open_image(output), threads)
+    # A margin adds less than its least height or the picture's own.
+    width, height = picture.picture.width, picture.picture.height
+    written = open_image(output, width * (2 * height + 100))
+    largest, mean = lightness_loss(picture.picture, written, threads)
     return {"lossless": False, "max_dL": round(largest, 5), "mean_dL": round(mean, 5)}
 
 

@@ -34,7 +34,8 @@ class Photograph:
     """An original, `width` x `height` pixels; `sha256` is its content's when it was catalogued.
 
     `source` names where it is from, `stem` is its original file's name without the ending;
-    `colourfulness` and `mean_lightness` (0..100) are the catalogue's.
+    `colourfulness` and `mean_lightness` (0..100) are the catalogue's; `subject` is what it shows,
+    where that is known.
     """
 
     id: str
@@ -47,6 +48,7 @@ class Photograph:
     height: int = 0
     colourfulness: float = 0.0
     mean_lightness: float = 0.0
+    subject: str = ""
 
 
 def read_photographs(catalog: Path, split_csv: Path, split: str) -> list[Photograph]:
@@ -73,6 +75,7 @@ def read_photographs(catalog: Path, split_csv: Path, split: str) -> list[Photogr
             int(row["height"]),
             float(row["colourfulness"]),
             float(row["mean_L"]),
+            row.get("subject", ""),
         )
         for row in read_table(catalog, COLUMNS, "filter.py")
         if row["id"] in groups

@@ -1,4 +1,4 @@
-"""Kinds of photographs: by colourfulness, by brightness and by source."""
+"""Kinds of photographs: by colourfulness, by brightness, by source and by subject."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -11,6 +11,11 @@ QUARTERED: dict[str, Callable[[Photograph], float]] = {
     "colourfulness": lambda photograph: photograph.colourfulness,
     "brightness (mean L*)": lambda photograph: photograph.mean_lightness,
 }
+# What they are told apart by.
+NAMED: dict[str, Callable[[Photograph], str]] = {
+    "source": lambda photograph: photograph.source,
+    "subject": lambda photograph: photograph.subject,
+}
 # Fewer photographs are not cut up: a figure of three pictures says nothing.
 LEAST = 8
 
@@ -21,7 +26,8 @@ def slices_of(
     """Each slice and level with the places of those of its `photographs`.
 
     Levels are quarters of `everyone`, by what the catalogue says of the photographs, so that all
-    rows are cut alike. A source is a level when there are two or more of them.
+    rows are cut alike. A source is a level when there are two or more of them; so is a subject,
+    where it is known.
     """
     if len(everyone) < LEAST:
         return
@@ -34,8 +40,9 @@ def slices_of(
             places = np.flatnonzero(quarter == number).tolist()
             if places:
                 yield name, f"{limits[number]:.0f} to {limits[number + 1]:.0f}", places
-    sources = sorted({photograph.source for photograph in everyone})
-    for source in sources if len(sources) > 1 else ():
-        places = [place for place, each in enumerate(photographs) if each.source == source]
-        if places:
-            yield "source", source, places
+    for name, kind in NAMED.items():
+        levels = sorted({kind(photograph) for photograph in everyone} - {""})
+        for level in levels if len(levels) > 1 else ():
+            places = [place for place, each in enumerate(photographs) if kind(each) == level]
+            if places:
+                yield name, level, places

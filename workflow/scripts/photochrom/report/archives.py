@@ -50,16 +50,17 @@ def chosen(rows: Table) -> Table:
 
 def _sample(row: Mapping[str, str], root: Path) -> dict[str, Any]:
     """Both pictures of one file as data: URIs, or in words why there are none."""
+    record = read_record(row, root)
     sample: dict[str, Any] = {
         "path": row["path"],
         "reason": row["reason"],
-        "credit": read_record(row, root).credit,
+        "credit": record.credit,
         "pair": None,
         "no_pair": "",
     }
     try:
         before = preview(path_from_text(row["source"]), PIXELS)
-        after = preview(root / path_from_text(row["output"]), PIXELS)
+        after = preview(root / path_from_text(row["output"]), PIXELS, record.margin)
     except ImageError as error:
         sample["no_pair"] = error.reason
     else:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from photochrom.containers import is_container
 from photochrom.images import path_to_text
 from photochrom.runtime import StageError, progress
 from photochrom.sources import container
@@ -52,7 +53,7 @@ def _list_folder(root: Path, source: str) -> Iterator[SourceImage]:
             yield unusable(place, source, name, error)
             continue
         image = describe(path, source, name)
-        if image.error == "not an image" and container.is_container(path):
+        if image.error == "not an image" and is_container(path):
             image = dataclasses.replace(image, error=container.NESTED)
         yield image
 

@@ -1,45 +1,15 @@
-"""Tables that people write: manifests beside photographs, and lists of addresses."""
+"""Manifests: what people say of photographs in a table beside them."""
 
-import csv
 import dataclasses
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
-from difflib import get_close_matches
+from collections.abc import Iterator
 from pathlib import Path
 
 from photochrom.images import path_from_text
 from photochrom.runtime import StageError, log
 from photochrom.sources.record import SourceImage
-from photochrom.tables import Row
-
-
-def read_list(path: Path, needed: Sequence[str], optional: Sequence[str]) -> list[Row]:
-    """The rows of a UTF-8 table with a header: tabs where the name ends in .tsv, else commas.
-
-    Each row has the columns `needed` and `optional` (missing ones empty) without blanks around,
-    and under `line` the number of its last line in the file; other columns are left out. Raises
-    StageError when the file cannot be read or lacks a needed column.
-    """
-    delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-    rows: list[Row] = []
-    try:
-        # Spreadsheets put a byte-order mark in front.
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
-            header = [name.strip() for name in reader.fieldnames or []]
-            reader.fieldnames = header
-            for name in needed:
-                if name not in header:
-                    raise StageError(f"{path} lacks the column {name}{_hint(name, header)}")
-            for found in reader:
-                row = {name: (found.get(name) or "").strip() for name in (*needed, *optional)}
-                rows.append({**row, "line": str(reader.line_num)})
-    except OSError as error:
-        raise StageError(f"cannot read {path}: {error.strerror}; check the path") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise StageError(f"{path} is not a UTF-8 CSV or TSV table: {error}; mend it") from error
-    return rows
+from photochrom.tables import Row, read_list
 
 
 def credited(images: Iterator[SourceImage], manifest: Path) -> Iterator[SourceImage]:
@@ -47,7 +17,8 @@ def credited(images: Iterator[SourceImage], manifest: Path) -> Iterator[SourceIm
 
     The manifest has the columns file (a picture's name, as it is on disk or as tables write it),
     licence and attribution; where it also has sha256, a picture whose content differs cannot be
-    used. Photographs that the manifest does not name keep no licence, and the log says how many.
+    used; where it has subject, that is what they show. Photographs that the manifest does not name
+    keep no licence, and the log says how many.
     """
     stated = _read_manifest(manifest)
     unnamed = 0
@@ -58,7 +29,12 @@ def credited(images: Iterator[SourceImage], manifest: Path) -> Iterator[SourceIm
             unnamed += not image.error
             yield image
             continue
-        image = dataclasses.replace(image, licence=row["licence"], attribution=row["attribution"])
+        image = dataclasses.replace(
+            image,
+            licence=row["licence"],
+            attribution=row["attribution"],
+            subject=row["subject"],
+        )
         expected = row["sha256"].lower()
         if expected and not image.error and image.sha256 != expected:
             error = f"differs from its sha256 in {manifest.name}: damaged or replaced"
@@ -70,7 +46,7 @@ def credited(images: Iterator[SourceImage], manifest: Path) -> Iterator[SourceIm
 
 def _read_manifest(path: Path) -> dict[str, Row]:
     stated: dict[str, Row] = {}
-    for row in read_list(path, ("file", "licence", "attribution"), ("sha256",)):
+    for row in read_list(path, ("file", "licence", "attribution"), ("sha256", "subject")):
         line, name = row.pop("line"), row["file"]
         if stated.setdefault(_plain(name), row) != row:
             raise StageError(f"{path}: line {line} contradicts what it said of {name}; mend it")
@@ -80,10 +56,3 @@ def _read_manifest(path: Path) -> dict[str, Row]:
 def _plain(name: str) -> str:
     """A name as all its spellings become: no ./ in front, accents composed (macOS parts them)."""
     return unicodedata.normalize("NFC", os.path.normpath(name))
-
-
-def _hint(name: str, header: Sequence[str]) -> str:
-    close = get_close_matches(name, header, n=1)
-    if close:
-        return f"; rename its column {close[0]}"
-    return f"; it has {', '.join(header)}" if any(header) else "; it is empty"

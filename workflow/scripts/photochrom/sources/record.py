@@ -16,7 +16,8 @@ class SourceImage:
     `path` is as `images.path_to_text` writes it, relative to the working directory for files
     below it, else absolute; `original_name` names the photograph that the picture is a part of;
     `error` is empty, or why the file cannot be used (its width and height are then 0); `part` is
-    the portion of a set made to be trained on in phases.
+    the portion of a set made to be trained on in phases; `subject` is what the picture shows, in
+    the words of its list, or empty.
     """
 
     id: str
@@ -30,6 +31,7 @@ class SourceImage:
     attribution: str
     error: str
     part: int = 1
+    subject: str = ""
 
 
 def describe(

@@ -1,5 +1,6 @@
 """Photographs from the web: a table of addresses with digests, licences and attributions."""
 
+import dataclasses
 import queue
 import re
 import threading
@@ -13,9 +14,8 @@ from urllib.parse import urlsplit
 
 from photochrom.images import path_to_text
 from photochrom.runtime import StageError, duration, log, progress, sha256_file, sha256_text
-from photochrom.sources.lists import read_list
 from photochrom.sources.record import SourceImage, describe, fault_kind, unusable
-from photochrom.tables import Row
+from photochrom.tables import Row, read_list
 
 PARALLEL = 8  # transfers at a time
 DEADLINE = 6 * 3600.0  # seconds for the whole list
@@ -35,7 +35,7 @@ def list_images(source: dict[str, Any], images_dir: Path) -> Iterator[SourceImag
         raise StageError("data.sources: a source of kind urls needs a path, such as list.csv")
     path = Path(source["path"]).expanduser()
     label = f"urls:{path_to_text(path)}"
-    rows = read_list(path, ("url", "sha256", "licence", "attribution"), ())
+    rows = read_list(path, ("url", "sha256", "licence", "attribution"), ("subject",))
     store = images_dir / "urls"
     store.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
@@ -153,7 +153,7 @@ def _image(row: Row, error: str, store: Path, label: str) -> SourceImage:
         target = _target(row["url"], store)
         image = describe(target, label, shown, None, *credit)
         if not image.error:
-            return image
+            return dataclasses.replace(image, subject=row["subject"])
         error = image.error
         if not row["sha256"]:
             target.unlink(missing_ok=True)  # another run may get something better
