@@ -101,6 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def colorize_archive(args: argparse.Namespace) -> int:
     """Plan, colorize and gather a whole archive, as the workflow does by three rules."""
     from photochrom.archive.colorize import check_apart
+    from photochrom.archive.records import Status, read_rows
 
     out: Path = args.folder
     if args.archive != "builtin":
@@ -121,10 +122,9 @@ def colorize_archive(args: argparse.Namespace) -> int:
     if code != EXIT_OK:
         return code
     tables = []
-    statuses = []
     for shard in sorted(plan.glob("shard-*.csv")):
         tables.append(plan / shard.name.replace("shard", "status"))
-        statuses += colorize_shard(shard, tables[-1], job)
+        colorize_shard(shard, tables[-1], job)
     code = run_script(
         "gather.py",
         f"--plan={plan}",
@@ -138,7 +138,11 @@ def colorize_archive(args: argparse.Namespace) -> int:
         *([f"--decisions={args.decisions}"] if args.decisions else []),
         *(f"--status={table}" for table in tables),
     )
-    return code or verdict(statuses, f"{args.archive} to {out}", args.allow_rejects)
+    if code != EXIT_OK:
+        return code
+    # Of the table, which also has what the plan refused.
+    statuses = read_rows(out / "status.csv", Status, "gather.py")
+    return verdict(statuses, f"{args.archive} to {out}", args.allow_rejects)
 
 
 def run_script(name: str, *arguments: str) -> int:

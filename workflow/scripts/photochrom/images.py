@@ -67,6 +67,7 @@ _UNSUPPORTED = {
     b"<svg": "SVG",
     b"8BPS": "Photoshop",
 }
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 
 # Operations are not cached: each picture is read once, and a cache would only hold memory.
@@ -447,7 +448,8 @@ def _unknown_format(start: bytes) -> str:
     for magic, name in _UNSUPPORTED.items():
         if start.startswith(magic):
             return f"format not supported: {name}"
-    return "not an image"
+    # A TIFF may have its directory at the end: without it libvips does not know it for one.
+    return "truncated or damaged" if start.startswith(_TIFF_STARTS) else "not an image"
 
 
 def _too_large(pixels: int, limit: int) -> str:
