@@ -65,7 +65,8 @@ def digests(folder: Path) -> dict[str, str]:
 
 def made(out: Path) -> dict[str, int]:
     """When each derivative was finished, by its sidecar, which is written last."""
-    return {str(path): path.stat().st_mtime_ns for path in out.glob("box */*.colorized.*.json")}
+    sidecars = out.glob("box */[!.]*.colorized.*.json")  # those with a dot are half written
+    return {str(path): path.stat().st_mtime_ns for path in sidecars}
 
 
 def memory(group: int) -> int:
