@@ -400,3 +400,16 @@ def test_on_a_cluster_no_job_asks_for_more_cores_than_machines_have(collected: W
     assert "threads: 8" in jobs["measure"]
     assert max(threads) == 8
     assert "runtime=240" in jobs["train_phase"]
+
+
+@pytest.mark.parametrize(("asked", "left"), [((), sys.maxsize), (("7/1s",), 7)])
+def test_jobs_a_second_are_only_limited_by_the_user(
+    tmp_path: Path, asked: tuple[str, ...], left: int
+) -> None:
+    """Snakemake's own limit costs the more time, the more jobs have ended: see `unlimited`."""
+    limit = ("--max-jobs-per-timespan", *asked) if asked else ()
+    workspace = make_workspace(tmp_path / "workspace")
+    text = workspace.run("--verbose", *limit, "results/data/sources.csv").stdout
+    counts = re.findall(r"Resources after job selection: .*'_job_count': (\d+)", text)
+    assert counts
+    assert {int(count) for count in counts} == {left}

@@ -35,6 +35,7 @@ from preflight import (
     shipped_model,
     stop,
     table_of,
+    unlimited,
     weights_of,
 )
 from trees import tree_digest
@@ -120,6 +121,7 @@ if workflow.is_main_process:
 
 onstart:
     begin_run(config)
+    unlimited(workflow.scheduler)
 
 
 wildcard_constraints:

@@ -34,6 +34,9 @@ ARCHIVE_SUFFIXES = (
     *LISTS,
 )
 
+# Jobs, and seconds: Snakemake's default of --max-jobs-per-timespan.
+SNAKEMAKES_LIMIT = (100, 1)
+
 # What each kind of source takes besides `kind`.
 SOURCE_KEYS = {
     "builtin": (),
@@ -394,3 +397,14 @@ def begin_run(config: dict[str, Any]) -> None:
             f"cannot write {error.filename or merged}: {error.strerror}; make results/ writable "
             "and see that the disk is not full, or work in another folder with --directory"
         )
+
+
+def unlimited(scheduler: Any) -> None:
+    """Take away Snakemake's own limit of jobs a second, unless the user has set another.
+
+    With a limit, Snakemake 9.27 looks at all waiting jobs again every second for ever, once for
+    each job that has ended so far: after a hundred shards of an archive it would keep a core busy.
+    """
+    limit = scheduler.job_rate_limiter
+    if limit is not None and (limit.max_jobs, limit.timespan) == SNAKEMAKES_LIMIT:
+        scheduler.job_rate_limiter = None
