@@ -197,7 +197,7 @@ def test_a_signal_in_the_middle(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "out"
-    many = 30  # more than are done while a busy machine lets this process wait
+    many = 12  # more than are done while a busy machine lets this process wait
     for index in range(many):
         save(tmp_path / "scans" / f"{index}.png", grey(300, 300, seed=index))
     before = contents(tmp_path / "scans")

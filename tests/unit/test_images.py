@@ -390,3 +390,16 @@ def test_ordinary_paths_in_tables_stay_as_they_are() -> None:
     for name in ("photos/Café à Paris (1907), 2.jpg", "日本/写真.png"):
         assert images.path_to_text(Path(name)) == name
     assert images.path_to_text(Path("100%.png")) == "100%25.png"
+
+
+def test_libvips_logs_call_no_python(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    """A signal that arrives in such a call is lost."""
+    with caplog.at_level(1):
+        cut = tmp_path / "cut.jpg"
+        buffer = BytesIO()
+        Image.effect_noise((64, 64), 50).save(buffer, "JPEG")
+        cut.write_bytes(buffer.getvalue()[:-200])
+        with pytest.raises(pyvips.Error):
+            pyvips.Image.new_from_file(str(cut), fail_on="truncated").avg()
+        pyvips.Image.black(8, 8).avg()
+    assert not [record for record in caplog.records if record.name == "pyvips"]

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,42 @@ def test_sigterm_ends_a_stage_with_143() -> None:
 
     runtime.start_log("train")
     assert runtime.run_stage("train", main) == 143
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_signal_lost_in_a_callback_counts_before_the_next_item(
+    number: signal.Signals, code: int, terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = []
+
+    def main() -> int:
+        for item in runtime.progress(range(5), 5, "filter"):
+            if item == 1:
+                with suppress(BaseException):  # as C does with what its callbacks raise
+                    signal.raise_signal(number)
+            done.append(item)
+        return 0
+
+    runtime.start_log("filter")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    assert runtime.run_stage("filter", main) == code
+    assert done == [0, 1]
+    assert runtime.run_stage("filter", lambda: len(list(runtime.progress([0], 1, "x"))) - 1) == 0
+
+
+def test_an_ignored_interrupt_stays_ignored() -> None:
+    """A shell starts its background jobs so."""
+
+    def main() -> int:
+        signal.raise_signal(signal.SIGINT)
+        return 0
+
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert runtime.run_stage("filter", main) == 0
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:

@@ -72,6 +72,9 @@ _PNG_START = b"\x89PNG\r\n\x1a\n"
 
 # Operations are not cached: each picture is read once, and a cache would only hold memory.
 pyvips.cache_set_max(0)
+# libvips logs each operation, and pyvips would call Python for it. A signal that arrives in such a
+# call raises there, and what a C library's callback raises is lost: Ctrl-C would do nothing.
+pyvips._remove_log_handler()
 
 
 class ImageError(Exception):

@@ -119,13 +119,26 @@ def release_alive() -> None:
         _alive_file = None
 
 
-def _raise_terminated(signum: int, frame: object) -> NoReturn:
-    raise Terminated
+_asked_to_stop: list[type[BaseException]] = []
+
+
+def _stop(signum: int, frame: object) -> NoReturn:
+    _asked_to_stop[:] = [KeyboardInterrupt if signum == signal.SIGINT else Terminated]
+    raise _asked_to_stop[0]
+
+
+def heed_signals() -> None:
+    """Raise again what a signal raised inside a C library's callback, where exceptions are lost."""
+    if _asked_to_stop:
+        raise _asked_to_stop[0]
 
 
 def run_stage(stage: str, main: Callable[[], int]) -> int:
     """Run a stage's main; turn foreseeable faults into one line and the agreed exit code."""
-    previous = signal.signal(signal.SIGTERM, _raise_terminated)
+    _asked_to_stop.clear()
+    previous = {signal.SIGTERM: signal.signal(signal.SIGTERM, _stop)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
+        previous[signal.SIGINT] = signal.signal(signal.SIGINT, _stop)
     try:
         return main()
     except StageError as error:
@@ -150,7 +163,9 @@ def run_stage(stage: str, main: Callable[[], int]) -> int:
         _keep_traceback()
         raise
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        _asked_to_stop.clear()
         release_alive()
 
 
@@ -290,16 +305,21 @@ def progress(
 ) -> Iterator[T]:
     """Pass `items` through; show a bar on a terminal, else a line each PROGRESS_SECONDS.
 
+    Between two items, a signal that a C library swallowed is heeded.
     `total` is None where only the end will tell; `done` says how many of it were finished before
     (a resumed job).
     """
     if sys.stderr.isatty():
         from tqdm import tqdm
 
-        yield from tqdm(items, total=total, initial=done, desc=what, unit=f" {unit}", leave=False)
+        bar = tqdm(items, total=total, initial=done, desc=what, unit=f" {unit}", leave=False)
+        for item in bar:
+            heed_signals()
+            yield item
         return
     started = shown = time.monotonic()
     for count, item in enumerate(items, start=1):
+        heed_signals()
         yield item
         now = time.monotonic()
         if now - shown >= PROGRESS_SECONDS:
