@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from photochrom.colour_bins import rebalancing_weights
+from photochrom.colour_bins import entropy, rebalancing_weights
 from photochrom.models import NETWORKS, build, load_model, save_model
 from photochrom.models.attention import SelfAttention
 from photochrom.models.base import Colorizer, Distribution, count
@@ -175,6 +175,20 @@ def test_networks_that_choose_give_logits_colours_and_uncertainty(name: str) -> 
     assert (network.prior * network.weights).sum() == pytest.approx(1, abs=1e-5)
     likeliest = network.bins[network.prior.topk(2).indices].tolist()
     assert sorted(likeliest) == [[10, -60], [40, 60]]
+
+
+@pytest.mark.parametrize("name", CHOOSING)
+def test_uncertainty_takes_the_rebalancing_back(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that learned only how often colours are is as open as the pictures are."""
+    network = begun(name).eval()
+    assert isinstance(network, Distribution)
+    learned = (network.prior * network.weights).log()[None, :, None, None]
+    monkeypatch.setattr(network, "predict", lambda L: (learned, torch.zeros(1, 2, 1, 1)))
+    as_is = network.prior.log()[None, :, None, None]
+    assert network.uncertainty(lightness(1, 1, 1, 1)).item() == pytest.approx(
+        entropy(as_is).item(), abs=1e-5
+    )
+    assert entropy(learned).item() > entropy(as_is).item() + 0.01
 
 
 def test_photochrom_starts_from_the_rebalanced_prior() -> None:

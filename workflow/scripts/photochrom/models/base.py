@@ -121,15 +121,17 @@ class Distribution(Colorizer):
     def uncertainty(self, L: Tensor) -> Tensor:
         """How open the colour of each pixel is, (N,1,H,W): 0 for one sure bin, 1 for any.
 
-        The entropy of the distribution over that of the uniform one, enlarged bilinearly.
+        The entropy of the distribution over that of the uniform one, enlarged bilinearly. What
+        the loss rebalanced-ce made of the distribution is first taken back: a loss that counts a
+        bin's pixels w times teaches q ~ w p, so that p ~ q / w is what the pictures are like.
         """
         return self.judged(L)[1]
 
     def judged(self, L: Tensor) -> tuple[Tensor, Tensor]:
         """ab (N,2,H,W) and its uncertainty (N,1,H,W), by one pass."""
         logits, ab = self.predict(L)
-        size = L.shape[-2:]
-        return ab, F.interpolate(entropy(logits), size, mode="bilinear", align_corners=False)
+        open_colour = entropy(logits - self.weights.log()[:, None, None])
+        return ab, F.interpolate(open_colour, L.shape[-2:], mode="bilinear", align_corners=False)
 
     def begin(self, ab: Iterable[NDArray[np.int16]], scale: float) -> None:
         """Count the colours of the training pictures."""
