@@ -1,12 +1,17 @@
 """Fixtures that several kinds of tests share, and the rule for tests that need the system."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from miniature import Workspace, make_workspace
+
+# A shell starts background jobs with SIGINT ignored, and children inherit that: without this, the
+# tests that interrupt a run would fail in `make test &`.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -204,7 +204,7 @@ def test_each_recipe_comes_with_a_quick_variant() -> None:
 def test_shipped_experiments_are_feasible(path: Path) -> None:
     """The quick ones with the shipped configuration, the others with the data meant for them."""
     quick = path.stem.endswith("quick")
-    own = {"photochrom-cpu": "photochrom-1"}.get(path.stem, "seed")
+    own = {"photochrom": "photochrom-1", "photochrom-cpu": "photochrom-1"}.get(path.stem, "seed")
     config = ROOT / ("config.yaml" if quick else f"workflow/configs/{own}.yaml")
     size = yaml.safe_load(config.read_text())["data"]["size"]
     experiment = complete(yaml.safe_load(path.read_text()), SCHEMA, path.stem)

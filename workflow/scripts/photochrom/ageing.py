@@ -5,6 +5,8 @@ a soft lens, grain, and contrast that has faded. `photochrom.degradations` are t
 judged on; these are other draws, milder and mixed, and never the same twice.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ BLACK, WHITE = 25.0, 80.0
 GRAIN = 6.0
 # Standard deviation of the softest lens, in pixels of the training size, and its reach.
 BLUR, REACH = 1.5, 4
+# Side of the sheet of which each picture's grain is a part: large enough for each to be another.
+SHEET = 1024
 
 
 def aged(L: Tensor, ab: Tensor, chances: NDArray[np.float32], share: float) -> Tensor:
@@ -58,10 +62,23 @@ def _soft(L: Tensor) -> Tensor:
 
 
 def _noise(chances: NDArray[np.float32], like: Tensor) -> Tensor:
-    """Grain of a standard deviation of one, a bit wider than a pixel; each picture has its own."""
-    grains = []
-    for own in chances:
-        generator = torch.Generator().manual_seed(int(own.astype(np.float64).sum() * 2**40))
-        grains.append(torch.randn(like.shape[1:], generator=generator))
-    smooth = F.avg_pool2d(torch.stack(grains).to(like.device), 3, 1, 1, count_include_pad=False)
+    """Grain of a standard deviation of one, a bit wider than a pixel; each picture has its own.
+
+    It is cut out of one sheet of grain, which is drawn once, at a place that the chances decide.
+    """
+    height, width = like.shape[-2:]
+    # Their sum as a whole number, spread over the sheet (Knuth's multiplicative hashing).
+    lots = (chances.astype(np.float64).sum(axis=1) * 2**24).astype(np.int64) * 2654435761
+    corner = torch.from_numpy(lots % 2**32 // (2**32 // SHEET**2)).to(like.device)[:, None]
+    rows = (corner // SHEET + torch.arange(height, device=like.device)) % SHEET
+    columns = (corner + torch.arange(width, device=like.device)) % SHEET
+    cut = _sheet(like.device)[rows[:, :, None], columns[:, None, :]]
+    smooth = F.avg_pool2d(cut[:, None], 3, 1, 1, count_include_pad=False)
     return smooth / smooth.std(dim=(1, 2, 3), keepdim=True)
+
+
+@lru_cache(maxsize=1)
+def _sheet(device: torch.device) -> Tensor:
+    """White noise (SHEET,SHEET), the same on every device."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(SHEET, SHEET, generator=generator).to(device)

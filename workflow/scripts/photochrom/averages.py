@@ -28,10 +28,15 @@ def follow(average: Colorizer, network: Colorizer, decay: float, step: int) -> N
     share = 1 - min(decay, (1 + step) / (10 + step))
     mine: list[Tensor] = list(average.parameters())
     its: list[Tensor] = list(network.parameters())
+    counts: list[Tensor] = []
+    its_counts: list[Tensor] = []
     for (name, buffer), other in zip(average.named_buffers(), network.buffers(), strict=True):
         if name.endswith(STATISTICS):
             mine.append(buffer)
             its.append(other)
         else:
-            buffer.copy_(other)
+            counts.append(buffer)
+            its_counts.append(other)
     torch._foreach_lerp_(mine, its, share)
+    if counts:
+        torch._foreach_copy_(counts, its_counts)
