@@ -78,6 +78,12 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     assert not leftover.exists()
 
 
+def test_a_folder_that_is_called_like_one_is_none(tmp_path: Path) -> None:
+    save_state(tmp_path, 1, state(1))
+    (tmp_path / "step-000000009.abc.pt").mkdir()
+    assert loaded(tmp_path) == 1
+
+
 def test_a_pickle_bomb_does_not_go_off(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
 

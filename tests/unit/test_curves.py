@@ -30,6 +30,16 @@ def texts(svg: str) -> str:
     return " ".join(ET.fromstring(svg).itertext())
 
 
+def test_two_kinds_of_adversary_have_a_panel_each() -> None:
+    hinge = [
+        {("gan-hinge" if name == "gan" else name): value for name, value in record.items()}
+        for record in records(adversarial=True)
+    ]
+    shown = texts(curves_svg([records(adversarial=True), hinge], "both"))
+    assert "cross-entropy, nats" in shown
+    assert "margin" in shown
+
+
 def test_axes_units_and_panels() -> None:
     shown = texts(curves_svg([records(adversarial=True)], "quick, phase gan"))
     for text in (

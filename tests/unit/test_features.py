@@ -1,5 +1,6 @@
 """A frozen encoder, and what it sees kept in a file: the same training, faster."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from mini_training import CPU, GAN, RECIPE, Killed, at_step, kill, pictures, train
+from mounts import mounted
 from photochrom import features, training
 from photochrom.models import build, weights_sha256
 from photochrom.models.base import Pretrained
@@ -126,3 +128,13 @@ def test_a_network_without_an_encoder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="encoder is frozen, but the network has no pretrained"):
         train(tmp_path, recipe=recipe)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_said_before_the_encoder_sees_all(
+    tmp_path: Path, need: Callable[[bool, str], None]
+) -> None:
+    with mounted(tmp_path / "disk", "size=24k") as there:
+        need(there, "mounting a tmpfs needs root")
+        with pytest.raises(OSError, match="No space left"):
+            learned(tmp_path / "disk")
+        assert not list((tmp_path / "disk").glob("features-*"))

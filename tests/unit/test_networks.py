@@ -8,14 +8,15 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from config_help import ConfigError
 from photochrom.colour_bins import entropy, rebalancing_weights
 from photochrom.models import NETWORKS, build, load_model, save_model
 from photochrom.models.attention import SelfAttention
 from photochrom.models.base import Colorizer, Distribution, count
-from photochrom.models.patchgan import SeedPatchGAN
+from photochrom.models.patchgan import PatchGAN, SeedPatchGAN
 from photochrom.models.photochrom import Photochrom, bilinear_mixture, mixed
 from photochrom.models.unet import SeedUNet
-from preflight import NETWORKS_OF_BINS
+from preflight import NETWORKS_OF_BINS, check_size
 
 LITE0 = "tf_efficientnet_lite0"
 SEED = {"name": "unet", "design": "seed", "width": 64, "depth": 7, "dropout": 0.5}
@@ -98,6 +99,22 @@ def test_the_sizes_of_the_others() -> None:
 def test_which_networks_choose_is_known_before_any_work() -> None:
     choosing = {name for name in TINY if isinstance(on_meta(config(name)), Distribution)}
     assert choosing == set(CHOOSING) == set(NETWORKS_OF_BINS)
+
+
+def test_the_sizes_that_a_network_takes_are_known_before_any_work() -> None:
+    for name in TINY:
+        network = {"depth": 4, **config(name)}  # the default depth
+        multiple = on_meta(config(name)).multiple
+        phase: dict[str, Any] = {"size": multiple, "discriminator": None}
+        check_size("here", phase, network)
+        for size in range(1, multiple):
+            with pytest.raises(ConfigError, match="is not a multiple"):
+                check_size("here", {**phase, "size": size}, network)
+    for layers in (1, 3):
+        smallest = PatchGAN(8, layers).smallest
+        phase = {"size": smallest - 2, "discriminator": {"layers": layers}}
+        with pytest.raises(ConfigError, match=f"is below {smallest}, the least"):
+            check_size("here", phase, {"name": "unet", "depth": 1})
 
 
 def test_every_network_is_tried_here() -> None:

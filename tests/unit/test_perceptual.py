@@ -30,9 +30,17 @@ def test_the_offline_one_sees_how_much_differs() -> None:
 
 
 def test_the_distance_is_relative() -> None:
-    wanted = torch.tensor([1.0, -3.0])
-    assert relative(torch.tensor([2.0, -3.0]), wanted).item() == pytest.approx(0.25)
-    assert relative(torch.zeros(2), torch.zeros(2)).item() == 0
+    wanted = torch.tensor([[1.0, -3.0]])
+    assert relative(torch.tensor([[2.0, -3.0]]), wanted).item() == pytest.approx(0.25)
+    assert relative(torch.zeros(1, 2), torch.zeros(1, 2)).item() == 0
+
+
+def test_the_parts_of_a_batch_have_the_mean_of_the_whole() -> None:
+    compare = perceptual_loss("perceptual")
+    L, ab = picture()
+    whole = compare(L, 0.5 * ab, ab).item()
+    parts = [compare(L[k : k + 1], 0.5 * ab[k : k + 1], ab[k : k + 1]).item() for k in (0, 1)]
+    assert sum(parts) / 2 == pytest.approx(whole, rel=1e-5)
 
 
 def test_vgg_looks_after_the_last_activation_of_each_block(monkeypatch: pytest.MonkeyPatch) -> None:

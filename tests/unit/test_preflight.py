@@ -171,6 +171,11 @@ def test_losses_that_do_not_fit(losses: dict, says: str) -> None:
         ({"epochs": None}, "quick, phase l1: it has neither epochs nor steps; give one of them"),
         ({"steps": 9}, "quick, phase l1: it has both epochs and steps; give one of them"),
         ({"optimizer": {"name": "adam", "weight_decay": 0.1}}, "weight_decay is for adamw"),
+        ({"size": 100}, "size 100 is not a multiple of 16, as the network unet needs; 96 would be"),
+        (
+            {"size": 16, "discriminator": {"layers": 3}},
+            "size 16 is below 24, the least its discriminator can judge",
+        ),
     ],
 )
 def test_a_phase_that_contradicts_itself(phase: dict[str, Any], says: str) -> None:

@@ -20,6 +20,7 @@ import train
 from mini_training import CPU, GAN, NETWORK, RECIPE, pictures
 from photochrom import training
 from photochrom.batches import step_plan
+from photochrom.checkpoints import load_state
 from photochrom.models import build
 from photochrom.runtime import EXIT_OK, StageError, csv_text
 from photochrom.shards import index_rows, write_shard
@@ -109,6 +110,68 @@ def test_two_processes_are_as_one_and_go_on_after_a_signal(room: Path) -> None:
     for (when, values), (_, others) in zip(one, two, strict=True):
         if when[2] <= 50:
             np.testing.assert_allclose(others, values, rtol=1e-4, err_msg=str(when))
+
+
+# train.py, whose steps or validation take so long that a signal comes in the middle of them.
+SLOW = """
+import sys, time
+from pathlib import Path
+
+sys.path.insert(0, {scripts!r})
+import train
+from photochrom import training
+
+step, look, slow, room = training.update, training.validate, {slow!r}, Path({room!r})
+
+
+def update(state, *rest):
+    if state.step == 2:
+        (room / "reached").touch()
+    if slow == "steps":
+        time.sleep(1)
+    return step(state, *rest)
+
+
+def validate(network, data, size, batch, device, between_batches, judges):
+    if slow == "validation":
+        (room / "reached").touch()
+        for _ in range(1200):
+            between_batches()
+            time.sleep(0.05)
+    return look(network, data, size, batch, device, between_batches, judges)
+
+
+training.update, training.validate = update, validate
+if __name__ == "__main__":
+    sys.exit(train.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.parametrize("slow", ["steps", "validation"])
+def test_a_team_that_is_slow_saves_itself_before_torchrun_loses_patience(
+    slow: str, room: Path
+) -> None:
+    """It is killed 30 s after the signal. Ten steps, or the rest of a validation, take longer."""
+    script = room / "slow.py"
+    scripts = str(Path(train.__file__).parent)
+    script.write_text(SLOW.format(scripts=scripts, slow=slow, room=str(room)))
+    command = [
+        *(sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"),
+        *("--", str(script), *arguments(room, "slow"), "--checkpoint-seconds", "1000"),
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while not (room / "reached").exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=60) != EXIT_OK
+    (saved,) = (room / "slow").glob("resume/*/step-*.pt")
+    state = load_state(saved.parent)
+    assert state is not None
+    assert state["step"] == 0 if slow == "validation" else 2 < state["step"] < training.LOG_EVERY
+    assert state["validated"] == (-1 if slow == "validation" else 0)
 
 
 def test_the_parts_of_a_batch_make_the_batch() -> None:

@@ -107,6 +107,16 @@ def test_two_phases_and_what_they_leave(room: Path) -> None:
     assert re.search(r"made \S*/second/model\.safetensors: 16 steps in .*, validation PSNR", last)
 
 
+def test_parts_that_the_data_lack_are_refused_before_training(room: Path) -> None:
+    """Also one of several, and those of later phases."""
+    for parts, more in ([1, 7], []), (None, ["--require-parts", "2,7"]):
+        edit(room / "l1.yaml", phase={**L1, "parts": parts})
+        with pytest.raises(StageError, match=r"no training pictures of part 7, .* part 1, 2: "):
+            train.main([*arguments(room, "l1", "first"), *more])
+        assert not (room / "first" / "model.safetensors").exists()
+    assert train.main([*arguments(room, "l1", "first"), "--require-parts", "any"]) == 0
+
+
 def test_a_network_of_colour_bins_keeps_the_first_phases_prior(room: Path) -> None:
     network = {"name": "zhang16", "width": 2, "neighbours": 5, "temperature": 0.38}
     first = {**L1, "losses": {"rebalanced-ce": 1}, "epochs": 1}

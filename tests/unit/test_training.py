@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from photochrom import checkpoints, training
 from photochrom.losses import GAN_LOSSES
 from photochrom.models import build, weights_sha256
 from photochrom.recipes import Augment, Discriminator, Optimizer
-from photochrom.runtime import EXIT_TERMINATED, StageError, Terminated, log, run_stage
+from photochrom.runtime import EXIT_MODEL, EXIT_TERMINATED, StageError, Terminated, log, run_stage
 from photochrom.validation import MEASURES, Look
 
 
@@ -239,6 +240,53 @@ def test_poisoned_weights_are_noticed_before_they_show_in_a_loss(
     assert state is not None
     assert state["step"] == 5
     assert all(value.isfinite().all() for value in state["network"].values())
+
+
+def spoil_moments(state: training.State) -> None:
+    first = next(state.network.parameters())
+    state.optimizer.state[first]["exp_avg_sq"].view(-1)[0] = torch.inf
+
+
+def spoil_statistics(state: training.State) -> None:
+    assert state.average is not None
+    name = next(name for name, _ in state.average.named_buffers() if name.endswith("running_var"))
+    state.average.get_buffer(name).view(-1)[0] = torch.nan
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what"), [(spoil_moments, "moments"), (spoil_statistics, "running statistics")]
+)
+def test_what_else_a_checkpoint_keeps_is_finite_too(
+    spoil: Callable[[training.State], None],
+    what: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seed = {"name": "unet", "design": "seed", "width": 8, "depth": 2, "dropout": 0}
+    recipe = replace(RECIPE, network=seed, phase=replace(GAN, ema=0.9))
+    at_step(monkeypatch, 5, spoil)
+    with pytest.raises(StageError, match=f"after step 6 some {what} are not finite"):
+        train(tmp_path, every=0, recipe=recipe)
+    state = checkpoints.load_state(tmp_path)
+    assert state is not None
+    assert state["step"] == 5
+
+
+@pytest.mark.parametrize("change", ["width", "content"])
+def test_a_checkpoint_of_another_network_is_refused_in_one_line(
+    change: str, tmp_path: Path
+) -> None:
+    train(tmp_path)
+    recipe = RECIPE
+    if change == "width":
+        recipe = replace(RECIPE, network={**RECIPE.network, "width": 16})
+    else:
+        checkpoints.save_state(tmp_path, 99, {"step": 99})
+    with pytest.raises(StageError, match="is not of this recipe's networks") as fault:
+        train(tmp_path, recipe=recipe)
+    assert str(tmp_path) in str(fault.value)
+    assert "\n" not in str(fault.value)
+    assert fault.value.code == EXIT_MODEL
 
 
 def test_an_exploding_learning_rate_ends_in_one_line(tmp_path: Path) -> None:

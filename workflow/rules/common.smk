@@ -630,6 +630,13 @@ def parent(wildcards):
     return [f"{folder}/{before[-1]}/model.safetensors"] if before else []
 
 
+def parts_of_experiment(wildcards):
+    """The parts of the data that the phases of an experiment name, as train.py takes them."""
+    phases = EXPERIMENTS[wildcards.experiment]["phases"]
+    named = {part for phase in phases for part in phase["parts"] or []}
+    return ",".join(map(str, sorted(named))) or "any"
+
+
 def logs_before(wildcards):
     """The logs of the phases before: their curves go on in this one's."""
     names = phase_names(wildcards.experiment)

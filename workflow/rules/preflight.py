@@ -18,6 +18,10 @@ from config_help import ConfigError, complete, read_yaml
 
 # Networks that give a distribution over colour bins; a test holds them against the library.
 NETWORKS_OF_BINS = ("photochrom", "zhang16")
+# What height and width must be multiples of, for networks that say so without being built; the
+# two of a pretrained encoder when it is the default. A test holds them against the library.
+MULTIPLES = {"fusion": 8, "zhang16": 8, "encoder-unet": 32, "photochrom": 32}
+DEFAULT_ENCODER = "tf_efficientnet_lite0"
 # Rows of the metrics table that no experiment may be compared without.
 YARDSTICKS = ("grey", "constant", "levin", "truth")
 # Photographs against photographs, in the protocol that tells of two sets.
@@ -166,6 +170,22 @@ def rows_of(evaluate: dict[str, Any], experiments: Iterable[str]) -> list[str]:
     return rows
 
 
+def check_size(where: str, phase: dict[str, Any], network: dict[str, Any]) -> None:
+    """The network and the discriminator can take the phase's size."""
+    size, critic = phase["size"], phase["discriminator"]
+    multiple = 2 ** network["depth"] if network["name"] == "unet" else MULTIPLES[network["name"]]
+    if network.get("encoder", DEFAULT_ENCODER) == DEFAULT_ENCODER and size % multiple:
+        raise ConfigError(
+            f"{where}: size {size} is not a multiple of {multiple}, as the network "
+            f"{network['name']} needs; {max(multiple, size // multiple * multiple)} would be"
+        )
+    if critic is not None and size < 3 * 2 ** critic["layers"]:
+        raise ConfigError(
+            f"{where}: size {size} is below {3 * 2 ** critic['layers']}, the least its "
+            "discriminator can judge; raise size or lower the discriminator's layers"
+        )
+
+
 def check_data(data: dict[str, Any], experiments: dict[str, dict[str, Any]]) -> None:
     """What the schema cannot say of the data: order, sums, and what the experiments ask of it."""
     limits = data["filters"]["brightness"]
@@ -182,6 +202,7 @@ def check_data(data: dict[str, Any], experiments: dict[str, dict[str, Any]]) -> 
                     f"{where}: size {phase['size']} is more than data.size, {data['size']}; "
                     "raise data.size or lower the phase's size"
                 )
+            check_size(where, phase, experiment["network"])
             if (phase["epochs"] is None) == (phase["steps"] is None):
                 both = "both epochs and steps" if phase["steps"] else "neither epochs nor steps"
                 raise ConfigError(f"{where}: it has {both}; give one of them")

@@ -60,6 +60,9 @@ rule train_phase:
         # how many processes read them from the shards; with 0 they are held in memory.
         resident="auto",
         workers=0,
+        # What later phases need is asked for before the first one trains; like the above, a change
+        # of it reruns nothing.
+        parts=parts_of_experiment,
     params:
         parent=lambda wildcards, input: (
             f"--parent {input.parent}" if input.parent else ""
@@ -90,6 +93,7 @@ rule train_phase:
             --checkpoint-steps {resources.checkpoint_steps} \
             --resident {resources.resident} \
             --workers {resources.workers} \
+            --require-parts {resources.parts} \
             --threads $(({threads} > processes ? {threads} / processes : 1)) \
             --log {log:q}
         """

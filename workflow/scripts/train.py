@@ -66,6 +66,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         default=0,
         help="processes that read the training pictures from the shards; 0 keeps them in memory",
     )
+    parser.add_argument(
+        "--require-parts",
+        type=part_numbers,
+        default=[],
+        metavar="any|1,2,...",
+        help="parts of the data that other phases will need; nothing is trained without them",
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     parser.add_argument("--threads", type=int, help="CPU threads; all of them when left out")
     args = parser.parse_args(argv)
@@ -77,6 +84,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return EXIT_OK
 
 
+def part_numbers(text: str) -> list[int]:
+    """Parts of the data from the command line."""
+    return [] if text == "any" else [int(number) for number in text.split(",")]
+
+
 def train(args: argparse.Namespace) -> None:
     """Train as the arguments say; publish model.safetensors, log.jsonl, curves.svg, strip.jpg."""
     import dataclasses
@@ -86,7 +98,7 @@ def train(args: argparse.Namespace) -> None:
     from photochrom.curves import curves_svg, read_phase
     from photochrom.models import save_model
     from photochrom.recipes import read_recipe, recipe_sha256
-    from photochrom.shards import list_split, load_split
+    from photochrom.shards import list_split, load_split, require_parts
     from photochrom.strips import strip
     from photochrom.team import assemble
     from photochrom.training import train_phase
@@ -97,6 +109,7 @@ def train(args: argparse.Namespace) -> None:
     team, device = assemble(pick_device(args.device))
     recipe = read_recipe(args.recipe)
     phase = recipe.phase
+    require_parts(args.split, [*(phase.parts or []), *args.require_parts])
     training: TrainingSet | ShardSet = (list_split if args.workers else load_split)(
         args.shards, args.split, "train", phase.parts
     )

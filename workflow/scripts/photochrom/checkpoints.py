@@ -64,4 +64,4 @@ def drop_after(folder: Path, step: int) -> None:
 
 def _generations(folder: Path) -> list[Path]:
     """State files, the newest step first."""
-    return sorted(folder.glob("step-*.*.pt"), reverse=True)
+    return sorted((each for each in folder.glob("step-*.*.pt") if each.is_file()), reverse=True)

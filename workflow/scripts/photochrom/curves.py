@@ -68,10 +68,10 @@ def curves_svg(phases: Sequence[Sequence[Record]], title: str) -> str:
     records, starts = _joined(phases)
     train = [record for record in records if record["kind"] == "train"]
     val = [record for record in records if record["kind"] == "val"]
-    gan = next((name for name in GAN_NAMES if any(name in record for record in train)), None)
+    adversarial = [name for name in GAN_NAMES if any(name in record for record in train)]
     distances = [name for name in DISTANCES if any(name in record for record in val)]
     with plt.rc_context(STYLE):
-        rows = 5 + bool(gan) + len(distances)
+        rows = 5 + len(adversarial) + len(distances)
         figure, panels = plt.subplots(
             rows, 1, sharex=True, figsize=(7.5, 2.1 * rows + 0.8), layout="constrained"
         )
@@ -80,10 +80,11 @@ def curves_svg(phases: Sequence[Sequence[Record]], title: str) -> str:
         _line(panel, train, "l1", "training")
         _line(panel, val, "l1", "validation", marker="o")
         _finish(panel, "Mean error of a*, b*", "110 Lab units")
-        if gan:
+        for gan in adversarial:
             panel = next(remaining)
-            _line(panel, train, gan, "network")
-            _line(panel, train, "d", "discriminator")
+            own = [record for record in train if gan in record]
+            _line(panel, own, gan, "network")
+            _line(panel, own, "d", "discriminator")
             _finish(panel, "Adversarial losses", GAN_NAMES[gan])
         for name, (words, unit) in (MEASURES | {key: DISTANCES[key] for key in distances}).items():
             panel = next(remaining)

@@ -5,6 +5,7 @@ They are kept as float16, which rounds them by 0.05 %, for each picture and, whe
 pictures, for its mirror image.
 """
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -93,15 +94,8 @@ def _make(
         for view in range(views):
             seen = network.seen(network.see(L.flip(-1) if view else L))
             if not files:
-                files = [
-                    np.lib.format.open_memmap(
-                        folder / f"features-{scale}.npy",
-                        "w+",
-                        np.float16,
-                        (views, count, *each.shape[1:]),
-                    )
-                    for scale, each in enumerate(seen)
-                ]
+                shapes = [(views, count, *each.shape[1:]) for each in seen]
+                files = _files(folder, shapes)
             for file, each in zip(files, seen, strict=True):
                 half = each.half()
                 if not torch.isfinite(half).all():
@@ -112,6 +106,25 @@ def _make(
                 file[view, rows] = half.cpu().numpy()
     for file in files:
         file.flush()
+
+
+def _files(
+    folder: Path, shapes: list[tuple[int, ...]]
+) -> list[np.memmap[Any, np.dtype[np.float16]]]:
+    """A file for each scale, its whole room on the disk taken: OSError where there is none."""
+    files = []
+    try:
+        for scale, shape in enumerate(shapes):
+            path = folder / f"features-{scale}.npy"
+            files.append(np.lib.format.open_memmap(path, "w+", np.float16, shape))
+            # Writing to a map that the disk cannot hold would end the process with SIGBUS.
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        for path in folder.glob("features-*.npy"):
+            path.unlink()
+        raise OSError(error.errno, os.strerror(error.errno or 0), str(folder)) from error
+    return files
 
 
 def _pictures(

@@ -25,9 +25,9 @@ EPSILON = 1e-6
 class Perceptual(nn.Module):
     """`forward(L, predicted, truth)`: the mean difference of what a frozen network sees.
 
-    At each scale it is |f - g| summed over that of |g| summed, f being the features of the
-    predicted picture and g those of the true one, so that all scales count alike; then the mean
-    over the scales. L is (N,1,H,W), the others are ab (N,2,H,W), all in [-1,1].
+    At each scale it is |f - g| summed over that of |g| summed, f being the features of a predicted
+    picture and g those of the true one, so that all scales count alike; then the mean over scales
+    and pictures. L is (N,1,H,W), the others are ab (N,2,H,W), all in [-1,1].
     """
 
     def __init__(self, see: nn.Module) -> None:
@@ -80,8 +80,13 @@ def perceptual_loss(name: str) -> Perceptual:
 
 
 def relative(found: Tensor, wanted: Tensor) -> Tensor:
-    """Sum of |found - wanted| over the sum of |wanted|."""
-    return (found - wanted).abs().sum() / (wanted.abs().sum() + EPSILON)
+    """Sum of |found - wanted| over the sum of |wanted| in each picture; the mean over pictures.
+
+    A quotient for the whole batch would not be the mean of those of its parts, as processes that
+    share a batch take it.
+    """
+    difference = (found - wanted).abs().flatten(1).sum(dim=1)
+    return (difference / (wanted.abs().flatten(1).sum(dim=1) + EPSILON)).mean()
 
 
 def _vgg16() -> VggFeatures:

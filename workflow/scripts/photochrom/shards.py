@@ -245,6 +245,20 @@ class _Place:
     ids: list[str]
 
 
+def require_parts(split_csv: Path, parts: Iterable[int]) -> None:
+    """StageError when the training pictures lack one of these parts of the data."""
+    rows = read_table(split_csv, SPLIT_COLUMNS, "split.py")
+    there = {int(row["part"]) for row in rows if row["split"] == "train"}
+    missing = sorted(set(parts) - there)
+    if missing:
+        raise StageError(
+            f"{split_csv} has no training pictures of part {', '.join(map(str, missing))}, which a "
+            f"phase of the experiment names; there are those of part "
+            f"{', '.join(map(str, sorted(there))) or 'none'}: change parts of the phase, or add "
+            "the data"
+        )
+
+
 def _places(
     shards_csv: Path, split_csv: Path, split: str, parts: Sequence[int] | None
 ) -> list[_Place]:

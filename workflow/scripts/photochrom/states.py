@@ -66,10 +66,8 @@ def pack(state: State, device: torch.device) -> dict[str, Any]:
     return packed
 
 
-def restore(state: State, packed: dict[str, Any] | None, device: torch.device) -> None:
-    """Bring `state` to where `pack` left it; nothing when there is no checkpoint."""
-    if packed is None:
-        return
+def restore(state: State, packed: dict[str, Any], device: torch.device) -> None:
+    """Bring `state` to where `pack` left it. What is of other networks raises what torch raises."""
     state.network.load_state_dict(packed["network"])
     state.optimizer.load_state_dict(packed["optimizer"])
     if state.adversary is not None:

@@ -49,6 +49,13 @@ class Team:
         told = torch.tensor(float(flag), device=self.accelerator.device)
         return bool(self.accelerator.reduce(told, "sum").item() > 0)
 
+    def most(self, value: float) -> float:
+        """The largest of the processes' values. All have to ask at the same step."""
+        if self.size == 1:
+            return value
+        told = torch.tensor([value], device=self.accelerator.device)
+        return float(self.accelerator.gather(told).max().item())
+
     def gathered(self, value: Tensor) -> Tensor:
         """The values of all processes, stacked in their order, on the CPU."""
         if self.size == 1:

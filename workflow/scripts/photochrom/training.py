@@ -16,6 +16,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -24,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from photochrom import losses
-from photochrom.averages import copy_of, follow
+from photochrom.averages import STATISTICS, copy_of, follow
 from photochrom.batches import random_key
 from photochrom.boards import add_pictures, add_record, open_board
 from photochrom.checkpoints import drop_after, load_state, save_state
@@ -35,7 +36,7 @@ from photochrom.models.base import Colorizer, Distribution, Pretrained
 from photochrom.models.patchgan import PatchGAN, SeedPatchGAN
 from photochrom.perceptual import perceptual_loss
 from photochrom.recipes import Compute, Phase, Recipe
-from photochrom.runtime import StageError, Terminated, held_signals, log, progress
+from photochrom.runtime import EXIT_MODEL, StageError, Terminated, held_signals, log, progress
 from photochrom.shards import ShardSet, TrainingSet
 from photochrom.states import Adversary, State, pack, restore
 from photochrom.strips import save_row
@@ -44,6 +45,9 @@ from photochrom.validation import Judges, load_judges, validate, watched_size
 
 # Steps that one train record of the log averages.
 LOG_EVERY = 10
+# Seconds after which a team asks again whether one of it was told to stop: torchrun, told to stop,
+# kills its processes 30 s later.
+ASK_EVERY = 1.0
 
 OPTIMIZERS: dict[str, type[torch.optim.Adam]] = {
     "adam": torch.optim.Adam,
@@ -96,7 +100,7 @@ def train_phase(
     total = total_steps(phase, len(train.ids))
     folder.mkdir(parents=True, exist_ok=True)
     with team.first_goes_first():
-        restore(state, load_state(folder), device)
+        go_on(state, folder, device)
     batch_at: Callable[[int], tuple[Tensor, ...]] = batch_source(
         train, recipe, total, device, on_device, workers, team
     )
@@ -140,6 +144,11 @@ def train_phase(
                 log.info("%s: checkpoint at step %d of %d", phase.name, state.step, total)
                 raise KeyboardInterrupt if signal.SIGINT in received[:1] else Terminated
 
+        def leave_validation() -> None:
+            # The others of a team do not validate: all stop together, after it.
+            if received:
+                raise Terminated
+
         board: Any = None
 
         def record(kind: str, values: Mapping[str, float], **more: Any) -> None:
@@ -158,19 +167,26 @@ def train_phase(
             growing_log.flush()
             add_record(board, state.records[-1])
 
+        def see(between_batches: Callable[[], None]) -> None:
+            shown = state.average or network
+            seen = validate(shown, val, size, phase.batch, device, between_batches, judges)
+            save_row(folder, state.step, seen.pictures)
+            first = not any(entry["kind"] == "val" for entry in state.records)
+            more = {"not_computed": judges.missing} if first and judges.missing else {}
+            record("val", seen.values, **more)
+            add_pictures(board, seen.pictures, state.step)
+            state.validated = state.step
+
         def look() -> None:
             if state.validated < state.step:
                 check_finite(state, phase)
-                if team.rank == 0:
-                    # A team stops at steps: its others do not validate.
-                    pause = stop_if_asked if team.size == 1 else lambda: None
-                    shown = state.average or network
-                    seen = validate(shown, val, size, phase.batch, device, pause, judges)
-                    save_row(folder, state.step, seen.pictures)
-                    first = not any(entry["kind"] == "val" for entry in state.records)
-                    more = {"not_computed": judges.missing} if first and judges.missing else {}
-                    record("val", seen.values, **more)
-                    add_pictures(board, seen.pictures, state.step)
+                if team.size == 1:
+                    see(stop_if_asked)
+                else:
+                    if team.rank == 0:
+                        with suppress(Terminated):
+                            see(leave_validation)
+                    stop_if_asked()
                 state.validated = state.step
                 if phase.on_nan.rollbacks:
                     write_state(folder / "good")
@@ -185,10 +201,9 @@ def train_phase(
         def roll_back(fault: NotFiniteError) -> None:
             failed_at, times = state.step, state.rollbacks + 1
             with team.first_goes_first():
-                good = load_state(folder / "good") if times <= phase.on_nan.rollbacks else None
-            if good is None:
+                back = times <= phase.on_nan.rollbacks and go_on(state, folder / "good", device)
+            if not back:
                 raise fault
-            restore(state, good, device)
             state.rollbacks = times
             factor = phase.on_nan.factor**times
             record("rollback", {"failed_at": failed_at, "factor": factor})
@@ -203,6 +218,8 @@ def train_phase(
             )
 
         write_log()
+        # A team has to agree on when it stops or saves, which takes a message.
+        asked, steps_since, ask_after = time.monotonic(), 0, 1
         steps = remaining(state, total)
         if team.rank == 0:
             steps = progress(steps, total, phase.name, unit="steps", done=state.step)
@@ -222,8 +239,13 @@ def train_phase(
                     record("train", dict(zip(loss_names(phase), means, strict=True)))
                     state.window.clear()
                 due = bool(checkpoint_steps) and state.step % checkpoint_steps == 0
-                if team.size > 1 and state.step % LOG_EVERY and not due:
-                    continue  # a team has to agree, which takes a message
+                if team.size > 1:
+                    steps_since += 1
+                    if steps_since < ask_after and not due:
+                        continue
+                    pace = team.most((time.monotonic() - asked) / steps_since)
+                    ask_after = max(1, min(LOG_EVERY, int(ASK_EVERY / max(pace, 1e-6))))
+                    asked, steps_since = time.monotonic(), 0
                 stop_if_asked()
                 if team.any(due or time.monotonic() - saved >= checkpoint_seconds):
                     save()
@@ -237,6 +259,26 @@ def train_phase(
     if state.average is not None:
         network.load_state_dict(state.average.state_dict())
     return state.records
+
+
+def go_on(state: State, folder: Path, device: torch.device) -> bool:
+    """Bring `state` to the newest checkpoint in `folder`; whether there is one.
+
+    StageError when that is of another network, optimizer or format.
+    """
+    packed = load_state(folder)
+    if packed is None:
+        return False
+    try:
+        restore(state, packed, device)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise StageError(
+            f"the checkpoint in {folder} is not of this recipe's networks and optimizers "
+            f"({type(error).__name__}: {reason}); remove that folder to train the phase afresh",
+            EXIT_MODEL,
+        ) from error
+    return True
 
 
 def total_steps(phase: Phase, count: int) -> int:
@@ -495,7 +537,8 @@ def loss_names(phase: Phase) -> list[str]:
 
 
 def check_finite(state: State, phase: Phase) -> None:
-    """NotFiniteError when a loss since the last train record, or a weight, is infinite or NaN."""
+    """NotFiniteError when a loss since the last train record is infinite or NaN, or a tensor that
+    a checkpoint would keep: weights, running statistics, the average, an optimizer's moments."""
     advice = (
         "this is never saved; lower the learning rates "
         f"(the network's is {phase.optimizer.lr:g}) or the losses' weights"
@@ -508,9 +551,25 @@ def check_finite(state: State, phase: Phase) -> None:
                 f"phase {phase.name}: at step {step} the loss {loss_names(phase)[column]} is "
                 f"{table[row, column].item()}; {advice}"
             )
-    networks = [state.network] + ([state.adversary.network] if state.adversary else [])
-    finite = [torch.isfinite(weight).all() for part in networks for weight in part.parameters()]
-    if not torch.stack(finite).all():
-        raise NotFiniteError(
-            f"phase {phase.name}: after step {state.step} some weights are not finite; {advice}"
-        )
+    networks: list[nn.Module] = [state.network]
+    optimizers = [state.optimizer]
+    if state.adversary is not None:
+        networks.append(state.adversary.network)
+        optimizers.append(state.adversary.optimizer)
+    if state.average is not None:
+        networks.append(state.average)
+    buffers = [named for each in networks for named in each.named_buffers()]
+    known = [values for each in optimizers for values in each.state.values()]
+    kept: dict[str, list[Tensor]] = {
+        "weights": [weight for each in networks for weight in each.parameters()],
+        "running statistics": [value for name, value in buffers if name.endswith(STATISTICS)],
+        # Not the counts of steps, which stay on the CPU.
+        "moments": [value for values in known for value in values.values() if value.ndim],
+    }
+    for name, tensors in kept.items():
+        numbers = [each.detach() for each in tensors if each.numel()]
+        largest = torch._foreach_norm(numbers, math.inf) if numbers else ()
+        if largest and not torch.isfinite(torch.stack(largest)).all():
+            raise NotFiniteError(
+                f"phase {phase.name}: after step {state.step} some {name} are not finite; {advice}"
+            )
