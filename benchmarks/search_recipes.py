@@ -24,17 +24,21 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 import torch
 from compare_recipes import CPU, Constant, Table, first, new_network, recipes_of
 
-from photochrom.recipes import Recipe
+from photochrom.recipes import Augment, Discriminator, Recipe
 from photochrom.shards import TrainingSet, load_split
 from photochrom.training import train_phase
 
-# What is changed: the row's name, options of the network, keys of the phase.
+BOTH = {"rebalanced-ce": 1.0, "smooth_l1": 2.0}
+PATCHGAN = Discriminator("patchgan", 32, 3, 0.0001, (0.5, 0.999))
+AS_THEY_ARE = Augment(flip=False, crop=1.0, chroma=(1.0, 1.0))
+# What is changed: the row's name, options of the network, keys of the phase. `taken` says which
+# photographs: half of those of the other rows, or as many at equal distances in the split.
 CHANGES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("as it is", {}, {}),
     ("classes alone", {}, {"losses": {"rebalanced-ce": 1.0}}),
     ("regression alone", {}, {"losses": {"smooth_l1": 10.0}}),
     ("smooth_l1 10", {}, {"losses": {"rebalanced-ce": 1.0, "smooth_l1": 10.0}}),
-    ("perceptual 1", {}, {"losses": {"rebalanced-ce": 1.0, "smooth_l1": 2.0, "perceptual": 1.0}}),
+    ("perceptual 1", {}, {"losses": {**BOTH, "perceptual": 1.0}}),
     ("uniform 0.5", {"uniform": 0.5}, {}),
     ("uniform 0.9", {"uniform": 0.9}, {}),
     ("uniform 1, not rebalanced", {"uniform": 1.0}, {}),
@@ -51,6 +55,12 @@ CHANGES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("learning rate 0.002", {}, {"lr": 0.002}),
     ("last weights, no average", {}, {"ema": None}),
     ("encoder trained along", {}, {"encoder": "trained", "lr": 0.0003}),
+    ("against a PatchGAN", {}, {"losses": {**BOTH, "gan-hinge": 0.1}, "discriminator": PATCHGAN}),
+    ("mirrored", {}, {"encoder": "frozen", "augment": replace(AS_THEY_ARE, flip=True)}),
+    ("cropped, scaled", {}, {"encoder": "frozen", "augment": replace(AS_THEY_ARE, crop=0.5)}),
+    ("half made old", {}, {"encoder": "frozen", "augment": replace(AS_THEY_ARE, aged=0.5)}),
+    ("half of them, twice as often", {}, {"encoder": "frozen", "taken": "half", "epochs": 4}),
+    ("as many from all sources", {}, {"encoder": "frozen", "taken": "spread"}),
 ]
 BEST = 3
 
@@ -59,15 +69,22 @@ def changed(
     base: Recipe, network: dict[str, Any], phase: dict[str, Any], seed: int, size: int, epochs: int
 ) -> Recipe:
     """The recipe of a row."""
-    keys = {"size": size, **phase}
+    keys = {"size": size, "epochs": epochs, **phase}
+    keys.pop("taken", None)
     optimizer = replace(base.phase.optimizer, warmup=50)
     if "lr" in keys:
         optimizer = replace(optimizer, lr=keys.pop("lr"))
     of_phase = replace(
         base.phase,
-        **{"epochs": epochs, "evaluate_every": 10**9, "optimizer": optimizer, **keys},
+        **{"evaluate_every": 10**9, "optimizer": optimizer, **keys},
     )
     return replace(base, seed=seed, network={**base.network, **network}, phase=of_phase)
+
+
+def every(data: TrainingSet, distance: int) -> TrainingSet:
+    """The pictures at that distance from one another."""
+    ids, L, ab = data.ids[::distance], data.L[::distance], data.ab[::distance]
+    return replace(data, ids=ids, L=L, ab=ab)
 
 
 def learn(recipe: Recipe, train: TrainingSet, few: TrainingSet, seen: Path) -> Any:
@@ -100,7 +117,12 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    train = first(load_split(arguments.shards, arguments.split, "train"), arguments.photographs)
+    everything = load_split(arguments.shards, arguments.split, "train")
+    train = first(everything, arguments.photographs)
+    taken = {
+        "half": first(train, len(train.ids) // 2),
+        "spread": first(every(everything, len(everything.ids) // len(train.ids)), len(train.ids)),
+    }
     val = first(load_split(arguments.shards, arguments.split, "val"), arguments.validation)
     base = recipes_of("photochrom-cpu")[0]
     print(f"machine: {os.cpu_count()} cores, {platform.machine()}, torch {torch.__version__}")
@@ -115,7 +137,8 @@ def main() -> int:
         def row(change: tuple[str, dict[str, Any], dict[str, Any]], seed: int) -> float:
             name, network, phase = change
             recipe = changed(base, network, phase, seed, arguments.size, arguments.epochs)
-            learned = learn(recipe, train, first(val, 2), Path(folder))
+            shown = taken.get(phase.get("taken", ""), train)
+            learned = learn(recipe, shown, first(val, 2), Path(folder))
             return table.add(f"{name}, seed {seed}" if seed > 1 else name, learned)
 
         gains = [(row(change, 1), number) for number, change in enumerate(CHANGES)]
