@@ -109,28 +109,38 @@ def first(data: TrainingSet, count: int) -> TrainingSet:
 
 
 class Table:
-    """Prints a row for each network it is shown, and its gain over the first, which is grey."""
+    """Prints a row for each network it is shown, and its gain over the first, which is grey.
 
-    def __init__(self, val: TrainingSet) -> None:
+    With `over_second` also the gain over the second, picture by picture.
+    """
+
+    def __init__(self, val: TrainingSet, over_second: bool = False) -> None:
         self.val = val
         self.size = val.size // 32 * 32  # what all networks here can take
         self.judges = load_judges(len(val.ids), CPU)
-        self.grey: NDArray[np.float64] | None = None
-        print(f"| recipe | {' | '.join(HEADS)} | steps |\n|{'---|' * (len(HEADS) + 2)}")
+        self.balanced: list[NDArray[np.float64]] = []
+        last = "over_second" if over_second else "steps"
+        self.over_second = over_second
+        print(f"| recipe | {' | '.join(HEADS)} | {last} |\n|{'---|' * (len(HEADS) + 2)}")
 
     def add(self, words: str, network: Colorizer, note: str = "") -> float:
         """Print a row; the gain."""
         look = validate(network, self.val, self.size, 16, CPU, lambda: None, self.judges)
         balanced = look.each[BALANCED]
-        if self.grey is None:
-            self.grey = balanced
-        gains = (balanced - self.grey)[:, None]
-        low, high = percentile_interval(resampled_sums(gains)[:, 0] / len(gains))
+        self.balanced.append(balanced)
+        if self.over_second and len(self.balanced) > 2:
+            note = gain(balanced - self.balanced[1])
         values = {name: f"{value:.4g}" for name, value in look.values.items()}
-        values["auc_gain"] = f"{gains.mean():+.2f} ({low:+.2f} to {high:+.2f})"
+        values["auc_gain"] = gain(balanced - self.balanced[0])
         cells = [values.get(name, "not computed") for name in HEADS]
         print(f"| {words} | {' | '.join(cells)} | {note} |", flush=True)
-        return float(gains.mean())
+        return float((balanced - self.balanced[0]).mean())
+
+
+def gain(differences: NDArray[np.float64]) -> str:
+    """The mean of differences (n,), with its 95 % interval, in words."""
+    low, high = percentile_interval(resampled_sums(differences[:, None])[:, 0] / len(differences))
+    return f"{differences.mean():+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def main() -> int:
