@@ -56,11 +56,11 @@ def test_too_much_colour_is_taken_back_and_equal_colour_left() -> None:
     assert matching_factor(pictures, mean) == pytest.approx(1, abs=0.01)
 
 
-def test_one_pixel_in_sixteen_tells_the_factor() -> None:
+def test_one_pixel_in_sixty_four_tells_the_factor() -> None:
     truth = [skimage.data.astronaut()[:256, :256], skimage.data.coffee()[:256, :256]]
     pictures = [with_chroma_scaled(photograph, 0.5) for photograph in truth]
     small = [thinned(picture) for picture in pictures]
-    assert small[0].shape == (64, 64, 3)
+    assert small[0].shape == (32, 32, 3)
     wanted = float(np.mean([colourfulness(thinned(photograph)) for photograph in truth]))
     factor = matching_factor(small, wanted)
     again = [colourfulness(with_chroma_scaled(picture, factor)) for picture in pictures]

@@ -129,7 +129,7 @@ def test_inception_by_the_formula_of_pytorch_fid(monkeypatch: pytest.MonkeyPatch
 
 def test_colour_is_brought_to_the_truths(monkeypatch: pytest.MonkeyPatch) -> None:
     kept = row()
-    kept.pictures = SQUARES
+    kept.pictures = lambda: iter(SQUARES)
     plain = kept.features["lite2"] = [mean_colour(picture) for picture in SQUARES]
     weak, strong = (
         distances_of(kept, reference(colourfulness), eyes(), 2) for colourfulness in (8, 30)
@@ -142,7 +142,7 @@ def test_colour_is_brought_to_the_truths(monkeypatch: pytest.MonkeyPatch) -> Non
     assert None not in (weak["hi_fd_lite2"][0], strong["hi_fd_lite2"][0])
     assert weak["hi_fd_lite2"][0] != strong["hi_fd_lite2"][0]
     assert weak["hi_fid"][4] == MISSING["inception"]
-    kept.pictures = np.full_like(SQUARES, 128)
+    kept.pictures = lambda: iter(np.full_like(SQUARES, 128))
     reason = distances_of(kept, reference(), eyes(), 1)["hi_fd_lite2"][4]
     assert str(reason).startswith("not computed: the pictures have too little colour")
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -96,9 +97,9 @@ class Measured:
 class Measurement:
     """What is kept under one protocol: lists over the photographs that could be measured.
 
-    `missing` holds the others, each with the reason; `features` the pictures' by eye; `pictures`
-    (N, S, S, 3) themselves, where asked for; `degraded` the figures by degradation. Under a
-    disjoint protocol there are no figures of single photographs, and `against` holds the
+    `missing` holds the others, each with the reason; `features` the pictures' by eye; `pictures`,
+    where asked for, gives them (S, S, 3) themselves in turn; `degraded` the figures by degradation.
+    Under a disjoint protocol there are no figures of single photographs, and `against` holds the
     photographs of the other half.
     """
 
@@ -109,7 +110,7 @@ class Measurement:
     uncertainty: list[float | None] = field(default_factory=list)
     missing: list[tuple[Photograph, str]] = field(default_factory=list)
     features: dict[str, list[Features]] = field(default_factory=dict)
-    pictures: NDArray[np.uint8] | None = None
+    pictures: Callable[[], Iterator[Picture]] | None = None
     degraded: dict[str, list[tuple[Mapping[str, float], Bins]]] = field(default_factory=dict)
     against: list[Photograph] = field(default_factory=list)
 
@@ -205,9 +206,18 @@ def measure(
             for name, again in outcome.degraded.items():
                 result.degraded.setdefault(name, []).append(again)
     if spool is not None and protocol.size is not None and result.photographs:
-        shape = (len(result.photographs), protocol.size, protocol.size, 3)
-        result.pictures = np.memmap(spool, np.uint8, "r", shape=shape)
+        result.pictures = partial(read_squares, spool, protocol.size)
     return result
+
+
+def read_squares(path: Path, size: int) -> Iterator[Picture]:
+    """The pictures (size, size, 3) that `measure` left in a file, one after the other.
+
+    Read and not mapped: of a mapped file, all pages that were looked at count as memory.
+    """
+    with path.open("rb") as file:
+        while content := file.read(size * size * 3):
+            yield np.frombuffer(content, np.uint8).reshape(size, size, 3)
 
 
 def ordered_map(function: Callable[[T], R], items: Iterable[T], threads: int) -> Iterator[R]:

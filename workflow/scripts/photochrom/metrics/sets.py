@@ -1,12 +1,11 @@
 """Distances between a row's pictures and the photographs, as sets, with their intervals."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
 from photochrom.metrics.distances import frechet, frechet_infinity, kernel_with_error
 from photochrom.metrics.eyes import Eyes, Features, Reference
@@ -114,12 +113,12 @@ def distances_of(
 
 def _corrected(
     measurement: Measurement,
-    pictures: NDArray[np.uint8],
+    pictures: Callable[[], Iterator[Picture]],
     reference: Reference,
     eyes: Eyes,
     threads: int,
 ) -> dict[str, Estimate]:
-    """The distances of the pictures (N, S, S, 3) at the mean colourfulness of the photographs."""
+    """The distances of the pictures (S, S, 3) at the mean colourfulness of the photographs."""
     photographs = measurement.photographs
     ids = [photograph.id for photograph in photographs]
     reasons = {eye: _reason(measurement, reference, eyes, eye) for eye in CORRECTED}
@@ -127,7 +126,7 @@ def _corrected(
     if not all(reasons.values()):
         try:
             wanted = reference.mean_colourfulness(ids)
-            factor = matching_factor([thinned(picture) for picture in pictures], wanted)
+            factor = matching_factor([thinned(picture) for picture in pictures()], wanted)
         except NotComputedError as error:
             reasons = dict.fromkeys(CORRECTED, f"not computed: {error}")
     found: dict[str, Estimate] = {}
@@ -136,7 +135,7 @@ def _corrected(
             found[name] = None, None, None, len(photographs), reasons[eye]
             continue
         look = partial(_corrected_features, eyes.see[eye], factor)
-        features = np.stack(list(ordered_map(look, pictures, threads)))
+        features = np.stack(list(ordered_map(look, pictures(), threads)))
         truth = reference.of(eye, ids)
         if eye == "lite2":
             found[name] = _jackknifed(features, truth, _blocks(photographs), _blocks(photographs))
