@@ -9,8 +9,8 @@ share; it is looked at on the same validation pictures, taken likewise (`photoch
 `over_second` is the gain in balanced AuC over the start, picture by picture, with its 95 %
 interval. The three rows of the best balanced AuC are trained again with other seeds. What the
 frozen encoder sees is computed once for all rows that can share it. With --colour each row is
-decoded at the gain that gives it this share of the photographs' colourfulness (on some of them, to
-2 %): colour costs PSNR, so that only rows of equal colour say which loss is better.
+decoded at the gain that gives it this share of the colourfulness of some of the photographs: colour
+costs PSNR, so that only rows of equal colour say which loss is better.
 """
 
 import argparse
@@ -34,7 +34,7 @@ from photochrom.shards import TrainingSet, load_split
 from photochrom.training import train_phase
 from photochrom.validation import validate
 
-# Where the search begins; the recipe has since taken what it found.
+# The recipe's own.
 BOTH = {"rebalanced-ce": 1.0, "smooth_l1": 2.0}
 PATCHGAN = Discriminator("patchgan", 32, 3, 0.0001, (0.5, 0.999))
 NOT_MIRRORED = Augment(flip=False, crop=1.0, chroma=(1.0, 1.0))
@@ -81,6 +81,7 @@ CHANGES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
 BEST = 3
 # How often a gain is set anew; what sRGB cannot show makes colourfulness lag behind it.
 CORRECTIONS = 3
+# Photographs by which it is set: enough for rows to agree to 1 %, a few seconds each time.
 JUDGED = 64
 
 
@@ -88,7 +89,7 @@ def changed(
     base: Recipe, network: dict[str, Any], phase: dict[str, Any], seed: int, size: int, epochs: int
 ) -> Recipe:
     """The recipe of a row."""
-    keys = {"size": size, "epochs": epochs, "losses": BOTH, **phase}
+    keys = {"size": size, "epochs": epochs, **phase}
     keys.pop("taken", None)
     optimizer = replace(base.phase.optimizer, warmup=50)
     if "lr" in keys:
@@ -133,6 +134,7 @@ def colour(network: Photochrom, share: float, pictures: TrainingSet) -> None:
 
 
 def main() -> int:
+    names = [name for name, _, _ in CHANGES]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -143,7 +145,7 @@ def main() -> int:
     parser.add_argument("--epochs", type=int, default=2)
     parser.add_argument("--validation", type=int, default=256, metavar="PICTURES")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="rows, after the first")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=names, help="after the first")
     parser.add_argument("--colour", type=float, metavar="SHARE")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
