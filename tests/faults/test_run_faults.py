@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -52,6 +53,38 @@ def test_faults_in_the_configuration(
     finished: Workspace, arguments: tuple[str, ...], says: str
 ) -> None:
     assert says in refused(finished, *arguments)
+
+
+def test_the_shipped_model_is_missing_or_damaged(fresh: Workspace) -> None:
+    """As in a partial clone. What needs no model goes on; the rest says where it belongs."""
+    model = fresh.path / "workflow" / "models" / "photochrom-1.safetensors"
+    published = model.with_suffix(".sha256").read_text().split()[0]
+    content = model.read_bytes()
+    shipped = ("--config", "colorize={weights: shipped}")
+    by_hand = [sys.executable, "workflow/scripts/colorize.py", "scans", "by-hand"]
+    model.unlink()
+    for target in ("colorize", "evaluate"):
+        done = fresh.run(target, *shipped, "--dry-run", check=False)
+        assert done.returncode == 4, done.stdout
+        (line,) = our_lines(done.stdout)
+        assert "it belongs at workflow/models/photochrom-1.safetensors" in line
+        assert "git checkout" in line
+        assert "train --configfile workflow/configs/photochrom-1.yaml" in line
+    fresh.run("train", *shipped, "--dry-run")
+    for left, code, says in (
+        (None, 4, "it belongs at"),
+        (content[: len(content) // 2], 7, f"expected is {published}"),
+        (content[:-1] + bytes([content[-1] ^ 1]), 7, f"expected is {published}"),
+    ):
+        if left is not None:
+            model.write_bytes(left)
+        ended = subprocess.run(by_hand, cwd=fresh.path, capture_output=True, text=True, check=False)
+        assert ended.returncode == code, ended.stderr
+        (line,) = our_lines(ended.stderr)
+        assert str(model) in line
+        assert says in line
+        assert "git checkout" in line
+        assert "Traceback" not in ended.stderr
 
 
 def test_a_config_that_is_not_yaml(fresh: Workspace) -> None:

@@ -13,7 +13,7 @@ from photochrom.models import build, load_model, save_model, weights_sha256
 from photochrom.models.base import Distribution
 from photochrom.models.patchgan import PatchGAN
 from photochrom.models.unet import UNet
-from photochrom.runtime import EXIT_MODEL, StageError
+from photochrom.runtime import EXIT_MISSING, EXIT_MODEL, StageError, sha256_file
 
 NETWORK = {"name": "unet", "width": 8, "depth": 3, "dropout": 0.2}
 METADATA: dict[str, Any] = {"network": NETWORK, "size": 16, "experiment": "mini", "phase": "l1"}
@@ -158,7 +158,9 @@ def test_truncated_files_are_refused(saved: Path, share: float) -> None:
 
 
 def test_files_of_other_kinds_are_refused(saved: Path, tmp_path: Path) -> None:
-    refused(tmp_path / "absent.safetensors", "there is no model")
+    with pytest.raises(StageError, match=r"there is no model at .*absent.*train") as fault:
+        load_model(tmp_path / "absent.safetensors")
+    assert fault.value.code == EXIT_MISSING
     saved.write_bytes(b"\x89PNG" + bytes(1000))
     refused(saved, "not a whole safetensors file")
     saved.write_bytes(safetensors.torch.save(network().state_dict()))
@@ -195,6 +197,21 @@ def test_other_architectures_constants_and_formats_are_refused(
 ) -> None:
     forge(saved, changes, network().state_dict())
     refused(saved, says)
+
+
+def test_only_the_file_that_was_published_is_taken(saved: Path) -> None:
+    """As `sha256sum` writes NAME.sha256; also a file that is whole in itself can be another."""
+    published = sha256_file(saved)
+    saved.with_suffix(".sha256").write_text(f"{published}  {saved.name}\n")
+    assert load_model(saved).digest == published
+    whole = saved.read_bytes()
+    forge(saved, {"experiment": "another"}, network(1).state_dict())
+    another = sha256_file(saved)
+    refused(saved, rf"not the one .*SHA-256 is {another}, expected is {published}; restore it")
+    saved.write_bytes(whole[:-100])
+    refused(saved, f"not a whole safetensors file.* expected is {published}")
+    saved.with_suffix(".sha256").unlink()
+    refused(saved, "none is on record beside it")
 
 
 def test_another_type_of_weights_is_refused(saved: Path) -> None:

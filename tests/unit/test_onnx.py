@@ -166,4 +166,4 @@ def test_an_archive_by_both_backends(exported: tuple[Path, Path], tmp_path: Path
     assert "onnxruntime" not in plain["software"]
     assert paint("x", "--model", str(file), "--backend", "onnx", "--device", "cuda") == EXIT_USAGE
     assert paint("x", "--model", str(model), "--backend", "onnx") == EXIT_MODEL
-    assert paint("x", "--model", str(tmp_path / "none.onnx"), "--backend", "onnx") == EXIT_USAGE
+    assert paint("x", "--model", str(tmp_path / "none.onnx"), "--backend", "onnx") == EXIT_MISSING

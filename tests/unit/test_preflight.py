@@ -249,6 +249,9 @@ def test_weights_are_an_experiment_or_a_file(tmp_path: Path) -> None:
     (tmp_path / "m.safetensors").touch()
     assert preflight.weights_of(str(tmp_path / "m.safetensors"), experiments, ROOT)
     shipped = Path(preflight.weights_of("shipped", experiments, ROOT))
+    assert preflight.present(str(shipped), ROOT) == str(shipped)
+    with pytest.raises(preflight.MissingError, match="it belongs at"):
+        preflight.present(preflight.shipped_model(tmp_path), tmp_path)
     assert shipped.resolve() == ROOT / "workflow" / "models" / "photochrom-1.safetensors"
 
 

@@ -47,7 +47,7 @@ checkpoint plan:
 rule export_onnx:
     input:
         code=code("export_onnx"),
-        model=lambda wildcards: WEIGHTS,
+        model=lambda wildcards: model_here(WEIGHTS),
     output:
         "results/models/exported/model.onnx",
     log:
@@ -64,7 +64,7 @@ rule colorize_shard:
     input:
         code=code("colorize"),
         plan="results/colorized/{archive}/plan/shard-{shard}.csv",
-        model=lambda wildcards: RUNNING,
+        model=lambda wildcards: model_here(RUNNING),
         calibration=CALIBRATION,
         hints=HINTS,
         review=REVIEW,

@@ -26,6 +26,7 @@ from preflight import (
     explain_lock,
     listed_files,
     model_of,
+    present,
     read_archives,
     read_experiments,
     read_schema,
@@ -247,6 +248,7 @@ MODULES = {
         "recipes.py",
         "runtime.py",
         "shards.py",
+        "shipped.py",
         "states.py",
         "stored.py",
         "strips.py",
@@ -289,6 +291,7 @@ MODULES = {
         "models/zhang16.py",
         "pillow_images.py",
         "runtime.py",
+        "shipped.py",
         "tables.py",
         "uncertainty.py",
     ],
@@ -325,6 +328,7 @@ MODULES = {
         "models/zhang16.py",
         "pillow_images.py",
         "runtime.py",
+        "shipped.py",
         "tables.py",
     ],
     "evaluate": [
@@ -369,6 +373,7 @@ MODULES = {
         "plates.py",
         "runtime.py",
         "shards.py",
+        "shipped.py",
         "stored.py",
         "tables.py",
         "uncertainty.py",
@@ -401,6 +406,7 @@ MODULES = {
         "models/unet.py",
         "models/zhang16.py",
         "runtime.py",
+        "shipped.py",
     ],
     "colorize": [
         "archive/__init__.py",
@@ -444,6 +450,7 @@ MODULES = {
         "models/zhang16.py",
         "pillow_images.py",
         "runtime.py",
+        "shipped.py",
         "tables.py",
         "uncertainty.py",
         "version.py",
@@ -596,6 +603,7 @@ def shard_files(wildcards):
 
 def archive_statuses(wildcards):
     """The status files of an archive's shards: as many as its plan names."""
+    model_here(WEIGHTS)  # said before an archive is planned for nothing
     plan = Path(checkpoints.plan.get(archive=wildcards.archive).output.plan)
     shards = sorted(path.name for path in plan.glob("shard-*.csv"))
     return [f"results/colorized/{wildcards.archive}/status/{shard}" for shard in shards]
@@ -647,7 +655,15 @@ def logs_before(wildcards):
 
 def model_of_row(wildcards):
     """The model that a row of the metrics table evaluates: none for a yardstick."""
-    return MODELS.get(wildcards.row, [])
+    return model_here(MODELS[wildcards.row]) if wildcards.row in MODELS else []
+
+
+def model_here(model):
+    """A model that a job needs; the run ends with one line where the shipped one is missing."""
+    try:
+        return present(model, BASE)
+    except ConfigError as error:
+        stop(error)
 
 
 def source_of_row(wildcards, input):

@@ -109,6 +109,21 @@ def shipped_model(base: Path) -> str:
     return os.path.relpath(base / "workflow" / "models" / f"{SHIPPED_NAME}.safetensors")
 
 
+def present(model: str, base: Path) -> str:
+    """A model that a job needs; MissingError where it is the shipped one and is not there.
+
+    Asked by the inputs of jobs, so that runs that need no model go on without it.
+    """
+    if model == shipped_model(base) and not Path(model).is_file():
+        raise MissingError(
+            f"the shipped model is missing: it belongs at {model}; bring it back with: git "
+            f"checkout -- {model}, or train one: snakemake --cores 2 train --configfile "
+            f"workflow/configs/{SHIPPED_NAME}.yaml, and name it by colorize.weights "
+            f"(workflow/models/{SHIPPED_NAME}.md says more)"
+        )
+    return model
+
+
 def weights_of(setting: str, experiments: dict[str, dict[str, Any]], base: Path) -> str:
     """The model that colorize uses: the shipped one, an experiment's, or a file by its path."""
     if setting == SHIPPED:

@@ -25,7 +25,6 @@ from photochrom.runtime import (
     EXIT_OK,
     EXIT_REJECTED,
     StageError,
-    existing_file,
     log,
     parse_yaml,
     pick_device,
@@ -33,6 +32,7 @@ from photochrom.runtime import (
     stage_parser,
     start_log,
 )
+from photochrom.shipped import SHIPPED
 
 if TYPE_CHECKING:
     from photochrom.archive.job import Job
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from photochrom.models import Model
 
 SCRIPTS = Path(__file__).resolve().parent
-SHIPPED = SCRIPTS.parent / "models" / "photochrom-1.safetensors"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -198,11 +197,9 @@ def model_by(args: argparse.Namespace) -> "Model":
     from photochrom.models.onnx import load_onnx
 
     if args.backend == "torch":
-        existing_file(args.model, "train.py")
         return load_model(args.model, pick_device(args.device))
     if args.device not in ("auto", "cpu"):
         raise StageError(f"--backend onnx runs on the CPU, not on {args.device}")
-    existing_file(args.model, "export_onnx.py")
     return load_onnx(args.model, args.threads)
 
 

@@ -26,7 +26,8 @@ from photochrom.models.fusion import Fusion
 from photochrom.models.photochrom import Photochrom
 from photochrom.models.unet import unet
 from photochrom.models.zhang16 import Zhang16
-from photochrom.runtime import EXIT_MODEL, StageError, write_bytes
+from photochrom.runtime import EXIT_MISSING, EXIT_MODEL, StageError, write_bytes
+from photochrom.shipped import cure, missing, published_digest
 
 FORMAT_VERSION = 1
 
@@ -98,16 +99,26 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Model:
 
     Refused are files that are truncated or altered, come from another program or a newer format,
     hold another architecture than their metadata says, or were trained with other colour
-    constants.
+    constants; and where a NAME.sha256 lies beside NAME.safetensors, any other file than it names.
+    EXIT_MISSING when there is no such file.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise StageError(f"there is no model at {path}", EXIT_MODEL) from None
+        raise StageError(missing(path), EXIT_MISSING) from None
+    found = hashlib.sha256(data).hexdigest()
+    expected = published_digest(path)
     try:
-        return _read_model(data, torch.device(device))
+        model = _read_model(data, torch.device(device))
+        if expected not in (None, found):
+            raise ValueError("it is not the one that was published")
     except ValueError as error:
-        raise StageError(f"model {path} is refused: {error}", EXIT_MODEL) from error
+        known = "none is on record beside it" if expected is None else f"expected is {expected}"
+        raise StageError(
+            f"model {path} is refused: {error}; its SHA-256 is {found}, {known}; {cure(path)}",
+            EXIT_MODEL,
+        ) from error
+    return model
 
 
 def _read_model(data: bytes, device: torch.device) -> Model:
@@ -118,9 +129,7 @@ def _read_model(data: bytes, device: torch.device) -> Model:
         entry = header.get("__metadata__", {}).get("photochrom")
         metadata = None if entry is None else json.loads(entry)
     except (SafetensorError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"it is not a whole safetensors file ({error}); restore it or train again"
-        ) from error
+        raise ValueError(f"it is not a whole safetensors file ({error})") from error
     if not isinstance(metadata, dict):
         raise ValueError("it was not written by Photochrom")
     if metadata.get("format_version") != FORMAT_VERSION:
@@ -130,7 +139,7 @@ def _read_model(data: bytes, device: torch.device) -> Model:
     if metadata.get("metadata_sha256") != metadata_sha256(metadata) or metadata.get(
         "weights_sha256"
     ) != weights_sha256(tensors):
-        raise ValueError("its checksum does not match: it was damaged or altered; train again")
+        raise ValueError("its checksum does not match: it was damaged or altered")
     if (metadata.get("L_scale"), metadata.get("ab_scale")) != (L_SCALE, AB_SCALE):
         raise ValueError(
             f"its colour constants are L {metadata.get('L_scale')}, ab {metadata.get('ab_scale')}; "
@@ -146,7 +155,7 @@ def _read_model(data: bytes, device: torch.device) -> Model:
     if isinstance(network, Distribution) and not np.array_equal(
         network.bins.cpu().numpy(), network.own_bins
     ):
-        raise ValueError("its colour bins are not those of this software; train again")
+        raise ValueError("its colour bins are not those of this software")
     return Model(
         network=network.eval(),
         metadata=metadata,

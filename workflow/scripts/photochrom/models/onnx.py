@@ -26,6 +26,7 @@ from photochrom.color import AB_SCALE, L_SCALE
 from photochrom.models import FORMAT_VERSION, Model, input_of, metadata_sha256
 from photochrom.models.base import Colorizer, Distribution
 from photochrom.runtime import EXIT_MISSING, EXIT_MODEL, StageError
+from photochrom.shipped import missing
 
 # What an exported network may differ by from its original, in Lab units, and the sizes, in
 # multiples of its own, at which it is compared.
@@ -94,13 +95,13 @@ def export(model: Model) -> bytes:
 def load_onnx(path: Path, threads: int = 1) -> Model:
     """Read a model exported by `export`; it behaves as the one that it was exported from.
 
-    StageError when ONNX Runtime is missing, or the file is damaged, altered, or was not written by
-    `export`.
+    StageError when ONNX Runtime or the file is missing, or it is damaged, altered, or was not
+    written by `export`.
     """
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise StageError(f"there is no model at {path}", EXIT_MODEL) from None
+        raise StageError(missing(path), EXIT_MISSING) from None
     return read_onnx(data, str(path), threads)
 
 
