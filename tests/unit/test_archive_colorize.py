@@ -19,6 +19,7 @@ from archive_room import (
     save,
     sidecar,
 )
+from photochrom.archive.plan import NAMING
 from photochrom.archive.provenance import Settings
 from photochrom.archive.xmp import DIGITAL_SOURCE_TYPES, SOURCE_TYPES
 from photochrom.color import rgb_to_lab
@@ -261,6 +262,22 @@ def test_hostile_names_come_through(tmp_path: Path) -> None:
         assert sha256_file(made) == row.output_sha256
         assert (tmp_path / "out" / path_from_text(row.sidecar)).is_file()
         assert str(made).isprintable()
+
+
+def test_a_collision_of_names_is_said_in_status_and_sidecar(tmp_path: Path) -> None:
+    archive, out = tmp_path / "scans", tmp_path / "out"
+    for seed, name in enumerate(("a.png", "b.jpg", "copy.png", "other.png")):
+        save(archive / name, grey(20, 20, seed=seed))
+    (archive / "other.png").rename(archive / "a.dat")
+    for name in ("Copy.png", "copy again.png"):  # of the same content as copy.png
+        (archive / name).write_bytes((archive / "copy.png").read_bytes())
+    rows = run(archive, out)
+    for name, level in (("a.png", 1), ("a.dat", 1), ("b.jpg", 0), ("copy.png", 2)):
+        assert rows[name].status == "done"
+        assert NAMING[level] in rows[name].reason
+        assert sidecar(out, rows[name])["notes"] == [NAMING[level]] * bool(level)
+    assert sidecar(out, rows["copy again.png"])["notes"] == []
+    assert "same file as" in rows["copy again.png"].reason
 
 
 def test_tiny_and_thin_pictures_keep_their_size(tmp_path: Path) -> None:

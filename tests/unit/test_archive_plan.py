@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from archive_room import grey, save
 from photochrom.archive.plan import (
     BUILTIN_PHOTOGRAPHS,
+    NAMING,
     content_format,
     name_outputs,
     plan_archive,
     shard_count,
     shard_rows,
 )
-from photochrom.archive.records import Planned, read_rows, write_rows
+from photochrom.archive.records import NAMED, Planned, read_rows, write_rows
 from photochrom.images import path_from_text, path_to_text
 from photochrom.runtime import StageError
 from plan import main
@@ -73,6 +74,12 @@ def test_names_that_differ_in_case_or_unicode_form_alone_get_a_digest() -> None:
         names = outputs(*pair)
         assert all("~" in name for name in names), names
         assert len({name.casefold() for name in names}) == 2
+
+
+def test_an_unusual_name_is_explained() -> None:
+    rows = name_outputs(rows_of("a.png", "a.tif", "b.png", "scan.png", "Scan.png"), "png")
+    assert [row.reason for row in rows] == [NAMING[level] for level in (1, 1, 0, 2, 2)]
+    assert all(reason.startswith(NAMED) for reason in NAMING[1:])
 
 
 def test_a_derivative_is_never_named_like_a_folder_or_a_sidecar() -> None:

@@ -296,7 +296,7 @@ def test_the_stage_says_what_is_wrong_in_one_line(
     damaged.write_bytes(model.read_bytes()[:-5])
     scans, out = str(tmp_path / "scans"), str(tmp_path / "out")
     cases = [
-        ([scans, out, "--model", "nowhere"], 2, "nowhere does not exist"),
+        ([scans, out, "--model", "nowhere"], 4, "there is no model at nowhere"),
         ([scans, out, "--model", str(damaged)], 7, "refused"),
         ([scans, scans + "/out", "--model", str(model)], 2, "lies inside the archive"),
         ([scans, "--model", str(model)], 2, "give ARCHIVE and OUT"),

@@ -1,6 +1,7 @@
 """Known colours: the table, its faults, and what they do to a picture."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -178,3 +179,19 @@ def test_citations_reach_the_sidecar_and_new_hints_redo_only_their_files(tmp_pat
     assert (cited["citation"], cited["a"], cited["b"]) == ("a diary", 20, -15)
     assert sidecar(out, statuses["b.png"])["hints"] == []
     assert json.dumps(cited)  # as a reader finds it
+
+
+def test_a_hint_that_srgb_cannot_show_is_pointed_out(tmp_path: Path) -> None:
+    """Deep blue is dark: on a bright place only a pale one of its hue can be shown."""
+    archive, out = tmp_path / "scans", tmp_path / "out"
+    save(archive / "a.png", np.full((40, 60), 230, np.uint8))
+    a, b = parse_colour("#0000ff")
+    statuses = colorized(archive, out, [replace(GOOD, a=a, b=b), replace(GOOD, a=2.0, b=-3.0)])
+    assert statuses["a.png"].status == "done-with-warning"
+    wanted = (
+        r"hint on line 2: at lightness 9\d sRGB shows only chroma (\d+) of its 134; .*taken back"
+    )
+    match = re.fullmatch(wanted, statuses["a.png"].reason)
+    assert match, statuses["a.png"].reason
+    assert int(match[1]) < 20
+    assert sidecar(out, statuses["a.png"])["warnings"] == [statuses["a.png"].reason]

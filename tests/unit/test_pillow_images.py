@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pillow_heif
 import pytest
+import pyvips
 import tifffile
 from PIL import Image, ImageCms
 
@@ -159,6 +160,33 @@ def test_heic_of_more_than_eight_bits_becomes_sixteen(tmp_path: Path) -> None:
     assert np.abs(picture.numpy().astype(int) - deep).max() <= 256
 
 
+def test_lab_tiffs_of_floating_point_keep_their_lightness(tmp_path: Path) -> None:
+    """libvips writes 32-bit floats when it is given Lab."""
+    lab = np.zeros((48, 64, 3), np.float32)
+    lab[..., 0] = np.linspace(0, 100, 48 * 64).reshape(48, 64)
+    for name, place, value in (
+        ("good", (0, 0), 0),
+        ("broken", (1, 1), np.nan),
+        ("dark", (0, 0), -9),
+        ("wild", (1, 1), 300),
+    ):
+        lab[3, 5][list(place)] = value
+        picture = pyvips.Image.new_from_array(lab).copy(interpretation="lab")
+        picture.tiffsave(str(tmp_path / f"{name}.tif"))
+        lab[3, 5, 1] = 0
+    lab[3, 5, 0] = 0
+    lightness = load_lightness(open_image(tmp_path / "good.tif"))
+    np.testing.assert_allclose(lightness, lab[..., 0], atol=0.01)
+    for name, says in (
+        ("broken", "a sample is not a finite number"),
+        ("dark", "L* outside 0..100 (-9 to 100)"),
+        ("wild", "Lab values outside -128..128 (-9 to 300)"),
+    ):
+        with pytest.raises(ImageError) as caught:
+            open_image(tmp_path / f"{name}.tif")
+        assert caught.value.reason == says
+
+
 def test_they_are_colorized_beside_the_others(tmp_path: Path) -> None:
     archive = tmp_path / "scans"
     archive.mkdir()
@@ -180,6 +208,9 @@ def test_they_are_colorized_beside_the_others(tmp_path: Path) -> None:
         "cut.heic": "failed",
     }
     assert rows["cut.heic"].reason == "truncated or damaged"
+    assert rows["deep.jp2"].reason == "written as PNG: derivatives cannot be JPEG 2000"
+    assert rows["phone.heic"].reason == "written as PNG: derivatives cannot be HEIC or AVIF"
+    assert rows["lab.tif"].reason == ""
     assert open_image(tmp_path / "out" / rows["deep.jp2"].output).format == "ushort"
     assert float(rows["deep.jp2"].max_dL) <= 0.05
     assert float(rows["lab.tif"].max_dL) <= 0.05

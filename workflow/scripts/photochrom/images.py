@@ -18,6 +18,7 @@ What becomes of a file:
 """
 
 import errno
+import math
 import os
 import stat
 from collections.abc import Callable
@@ -119,6 +120,8 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS, least: int = 0) -> pyvi
     pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
     if pages > 1:
         raise ImageError(f"multi-page: {pages} pages or frames")
+    if image.interpretation == "lab":  # CIELab TIFF of floating point
+        image = _from_lab(image)
     if image.interpretation == "labs":  # CIELab TIFF of 16 bits
         image = image.colourspace("rgb16")
     if image.format in ("float", "double"):
@@ -395,14 +398,36 @@ def _by_pillow(
 
 def _from_float(image: pyvips.Image) -> pyvips.Image:
     """Samples in 0..1 to ushort; this reads the pixels once to see their range."""
-    try:
-        low, high = image.min(), image.max()
-    except pyvips.Error as error:
-        raise ImageError("truncated or damaged") from error
+    low, high = _range(image)
     if not (low >= 0 and high <= 1):
         raise ImageError(f"floating-point values outside 0..1 ({low:g} to {high:g})")
     space = "grey16" if image.bands < 3 else "rgb16"
     return (image * 65535).rint().cast("ushort").copy(interpretation=space)
+
+
+def _from_lab(image: pyvips.Image) -> pyvips.Image:
+    """L* in 0..100 with a*, b*, as sRGB of 16 bits; this reads the pixels once to see L*."""
+    if image.bands != 3:
+        raise ImageError(f"format not supported: Lab TIFF of {image.bands} channels")
+    low, high = _range(image)
+    if not (low >= -128 and high <= 128):
+        raise ImageError(f"Lab values outside -128..128 ({low:g} to {high:g})")
+    low, high = _range(image.extract_band(0))
+    if not (low >= -0.5 and high <= 100.5):
+        raise ImageError(f"L* outside 0..100 ({low:g} to {high:g})")
+    return image.colourspace("rgb16")
+
+
+def _range(image: pyvips.Image) -> tuple[float, float]:
+    """The least and the greatest sample. ImageError where one is not a finite number."""
+    try:
+        statistics = image.stats()
+    except pyvips.Error as error:
+        raise ImageError("truncated or damaged") from error
+    low, high, total = (float(statistics(column, 0)[0]) for column in (0, 1, 2))
+    if not math.isfinite(total):
+        raise ImageError("a sample is not a finite number")
+    return low, high
 
 
 def _to_srgb(image: pyvips.Image, depth: int, path: Path | None = None) -> pyvips.Image:

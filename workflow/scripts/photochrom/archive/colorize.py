@@ -27,7 +27,7 @@ from photochrom.archive.encode import (
 from photochrom.archive.hints import Hint, cited, hints_for, within
 from photochrom.archive.job import Job
 from photochrom.archive.metadata import Copy, exiftool_version, lost_tags, tag_copier
-from photochrom.archive.picture import Colorized, colorize_picture
+from photochrom.archive.picture import Colorized, colorize_picture, reduced_hints
 from photochrom.archive.provenance import (
     Key,
     Settings,
@@ -38,6 +38,7 @@ from photochrom.archive.provenance import (
 from photochrom.archive.records import (
     DONE,
     FAILED,
+    NAMED,
     ORIGINALS,
     SKIPPED,
     WARNING,
@@ -76,6 +77,10 @@ PHOTOGRAPH_SUFFIXES = frozenset(
 
 # `images.open_image`'s words for what is no photograph, if its name does not claim to be one.
 NOT_PHOTOGRAPHS = ("not an image", "format not supported: PDF", "format not supported: SVG")
+
+
+# What formats are called that derivatives cannot have.
+FORMAT_NAMES = {"jpeg2000": "JPEG 2000", "heif": "HEIC or AVIF"}
 
 
 class RefusedError(Exception):
@@ -223,8 +228,10 @@ def _make(
         if sha256_file(source) != row.sha256:
             raise RefusedError(FAILED, "changed since the plan was made; run the plan again")
         scan = open_scan(source, job.max_pixels)
-        notes = _judge_tint(scan, job.settings)
-        hints, outside = within(hints, scan.picture.width, scan.picture.height)
+        notes = [*([row.reason] if row.reason else []), *_judge_tint(scan, job.settings)]
+        notes += _another_format(scan, name, job.settings.format)
+        hints, doubts = within(hints, scan.picture.width, scan.picture.height)
+        doubts += reduced_hints(scan.picture, hints)
         picture = colorize_picture(
             scan.picture,
             job.model,
@@ -270,7 +277,7 @@ def _make(
         metadata=metadata,
         hints=hints,
         notes=notes,
-        warnings=warnings_of(scan, picture, name) + outside + fault,
+        warnings=warnings_of(scan, picture, name) + doubts + fault,
     )
     _write(output, job.out, lambda: write_json(sidecar_path(output), record))
     return record
@@ -305,6 +312,14 @@ def _judge_tint(scan: Scan, settings: Settings) -> list[str]:
     if settings.toned == "skip":
         raise RefusedError(SKIPPED, f"toned (mean chroma {tint.chroma:.1f})")
     return [f"toned: its tint (mean chroma {tint.chroma:.1f}) was taken out"]
+
+
+def _another_format(scan: Scan, name: str, wanted: str) -> list[str]:
+    """What is to be said where a derivative was to have the scan's format and cannot."""
+    kind = scan.loader.split("load")[0].removeprefix("pillow-").removesuffix("-tiff")
+    if wanted != "same" or name != "png" or kind == "png":
+        return []
+    return [f"written as PNG: derivatives cannot be {FORMAT_NAMES.get(kind, kind.upper())}"]
 
 
 def _sheet(scan: Scan, picture: Colorized, sha256: str, job: Job) -> bytes | None:
@@ -349,10 +364,12 @@ def _copy(row: Planned, output: Path, twin: dict[str, Any], job: Job) -> dict[st
     names += [samples_path] if job.settings.samples else []
     for name in names:
         _write(output, job.out, partial(copy, name))
+    notes = [note for note in twin["notes"] if not note.startswith(NAMED)]
     record = {
         **twin,
         "original": {**twin["original"], "path": row.path},
         "output": {**twin["output"], "path": row.output},
+        "notes": [*([row.reason] if row.reason else []), *notes],
     }
     _write(output, job.out, lambda: write_json(sidecar_path(output), record))
     return record

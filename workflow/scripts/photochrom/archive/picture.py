@@ -16,6 +16,7 @@ import pyvips
 from photochrom.archive.hints import Hint
 from photochrom.archive.integers import Floats, to_integers
 from photochrom.archive.spreading import corrected, retouched
+from photochrom.color import reduce_chroma
 from photochrom.guided import along, lines
 from photochrom.images import load_lightness
 from photochrom.inference import network_size, resize
@@ -30,6 +31,8 @@ STRIP_PIXELS = 1 << 18
 FADE = 0.1
 # A hint's level of lightness is measured on at most this many pixels a side.
 LEVEL_PIXELS = 64
+# Lab units of chroma that a hint may lose to the gamut of sRGB without a word.
+HINT_LOSS = 1.0
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,24 @@ def colorize_picture(
         return retouched(top, L, colour, hints, levels, cell) if hints else colour
 
     return _paint(picture, seen, ab, uncertainty, retouch, depth, threads)
+
+
+def reduced_hints(picture: pyvips.Image, hints: Sequence[Hint]) -> list[str]:
+    """A line for each hint whose colour sRGB cannot show in full at the lightness that it is on.
+
+    Raises ImageError when the pixels cannot be decoded.
+    """
+    found = []
+    for hint in hints:
+        level, ab = np.array(_level(picture, hint)), np.array([hint.a, hint.b])
+        wanted = float(np.hypot(*ab))
+        shown = float(np.hypot(*reduce_chroma(level[None], ab[None])[0]))
+        if wanted - shown > HINT_LOSS:
+            found.append(
+                f"hint on line {hint.line}: at lightness {level:.0f} sRGB shows only chroma "
+                f"{shown:.0f} of its {wanted:.0f}; the rest was taken back"
+            )
+    return found
 
 
 def seen_lightness(picture: pyvips.Image, size: int, multiple: int, threads: int = 1) -> Floats:

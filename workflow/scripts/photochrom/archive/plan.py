@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from photochrom.archive.records import FAILED, FORMATS, ORIGINALS, SKIPPED, SUFFIXES, Planned
+from photochrom.archive.records import FAILED, FORMATS, NAMED, ORIGINALS, SKIPPED, SUFFIXES, Planned
 from photochrom.containers import ContainerError, is_container, members, store_content
 from photochrom.images import path_from_text, path_to_text
 from photochrom.runtime import StageError, progress
@@ -54,6 +54,14 @@ RESERVED = {
     "plan",
     "status",
 }
+
+
+# What is said of a derivative that `name_outputs` had to give more than the original's stem.
+NAMING = (
+    "",
+    f"{NAMED}in full, as another original has the same stem",
+    f"{NAMED}with a digest, as names of originals differ only in case or in how they are written",
+)
 
 
 def plan_archive(
@@ -285,7 +293,9 @@ def name_outputs(rows: list[Planned], output_format: str) -> list[Planned]:
         for path in clashing:
             levels[path] += 1
     return [
-        replace(row, output=path_to_text(Path(names[row.path]))) if row.path in names else row
+        replace(row, output=path_to_text(Path(names[row.path])), reason=NAMING[levels[row.path]])
+        if row.path in names
+        else row
         for row in rows
     ]
 

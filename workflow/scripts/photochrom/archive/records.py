@@ -17,6 +17,9 @@ WARNING = "done-with-warning"
 SKIPPED = "skipped"
 FAILED = "failed"
 
+# How the reason of a derivative's unusual name begins.
+NAMED = "named "
+
 # Where members of a zip or tar are unpacked to, below the folder of the plan.
 ORIGINALS = "originals"
 
@@ -39,8 +42,9 @@ class Planned:
     """A row of plan.csv: one file of the archive and where its derivative will lie.
 
     `path` is relative to the archive, `source` absolute, `output` relative to the output folder,
-    all written by `path_to_text`; `status` is empty for a file that is to be colorized,
-    else `failed` or `skipped` with a `reason` known from the file system alone.
+    all written by `path_to_text`; `status` is empty for a file that is to be colorized, whose
+    `reason` begins with NAMED where its derivative is called otherwise than usual; else it is
+    `failed` or `skipped` with a `reason` known from the file system alone.
     """
 
     path: str
