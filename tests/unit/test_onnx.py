@@ -44,6 +44,8 @@ def saved(folder: Path, name: str, **more: object) -> Path:
         for value in [*network.parameters(), *network.buffers()]:
             if value.is_floating_point() and value.ndim == 1 and len(value) not in (261, 313):
                 value.add_(0.1 * torch.rand(value.shape))
+        if isinstance(network, Distribution):  # as one that was trained with rebalancing
+            network.weights.copy_(0.2 + 3 * torch.rand(network.weights.shape))
     path = folder / f"{name}.safetensors"
     metadata = {"network": TINY[name], "size": 64, "experiment": name, "phase": "one", **more}
     save_model(path, network, metadata)

@@ -52,8 +52,12 @@ class OnnxNetwork(Colorizer):
 class OnnxDistribution(Distribution):
     """A network that chooses among colour bins and runs in ONNX Runtime, on the CPU."""
 
-    def __init__(self, session: Any, multiple: int, bins: Any, temperature: float) -> None:
+    def __init__(
+        self, session: Any, multiple: int, bins: Any, weights: Any, temperature: float
+    ) -> None:
         super().__init__(np.array(bins, np.float32), neighbours=1, temperature=temperature)
+        # What rebalancing made of the distribution, which `judged` takes back.
+        self.weights.copy_(torch.tensor(weights))
         self.session = session
         self.multiple = multiple
 
@@ -83,6 +87,7 @@ def export(model: Model) -> bytes:
         "graph_sha256": hashlib.sha256(body).hexdigest(),
         "multiple": model.multiple,
         "bins": None if chosen is None else chosen.bins.cpu().tolist(),
+        "weights": None if chosen is None else chosen.weights.cpu().tolist(),
         "temperature": None if chosen is None else chosen.temperature,
     }
     entry["metadata_sha256"] = metadata_sha256(entry)
@@ -156,7 +161,11 @@ def _model(data: bytes, session: Any, entry: Any) -> Model:
     if entry["bins"] is None:
         network = OnnxNetwork(session, entry["multiple"])
     else:
-        network = OnnxDistribution(session, entry["multiple"], entry["bins"], entry["temperature"])
+        if entry.get("weights") is None:
+            raise ValueError("it lacks what rebalancing did to its colours; export it again")
+        network = OnnxDistribution(
+            session, entry["multiple"], entry["bins"], entry["weights"], entry["temperature"]
+        )
     network.clahe = input_of(entry)
     return Model(
         network=network.eval(),
