@@ -1,11 +1,12 @@
 """How a model that chooses among colours is best decoded: temperature and gain, on validation.
 
     python benchmarks/decoding.py MODEL.safetensors SHARDS.csv SPLIT.csv [--validation 512]
-        [--temperatures 0.2,0.38,0.7,1] [--gains 1,1.15,1.3] [--publish TEMPERATURE,GAIN OUT]
+        [--temperatures 0.2,0.38,0.7,1] [--gains 1,1.15,1.3] [--publish TEMPERATURE,GAIN,SMOOTH OUT]
 
 A row for each pair, all by the same weights on the same validation pictures at one size, as in
-training (`photochrom.validation`). With --publish, the model is written to OUT with that pair among
-its network's options, and OUT's digest beside it, as `sha256sum -c` reads it; nothing is measured.
+training (`photochrom.validation`). With --publish, the model is written to OUT with those options
+of its network (for SMOOTH see bench_smoothing.py), and OUT's digest beside it, as `sha256sum -c`
+reads it; nothing is measured.
 """
 
 import argparse
@@ -35,8 +36,8 @@ def publish(model: Path, decoding: dict[str, float], out: Path) -> None:
     metadata = {key: value for key, value in given.metadata.items() if key not in ADDED}
     metadata["network"] = {**metadata["network"], **decoding}
     save_model(out, given.network, metadata)
-    load_model(out)
     write_text(out.with_suffix(".sha256"), f"{sha256_file(out)}  {out.name}\n")
+    load_model(out)
 
 
 def numbers(text: str) -> list[float]:
@@ -53,11 +54,12 @@ def main() -> int:
     parser.add_argument("--validation", type=int, default=512, metavar="PICTURES")
     parser.add_argument("--temperatures", type=numbers, default=[0.2, 0.38, 0.7, 1.0])
     parser.add_argument("--gains", type=numbers, default=[1.0, 1.15, 1.3])
-    parser.add_argument("--publish", nargs=2, metavar=("TEMPERATURE,GAIN", "OUT"))
+    parser.add_argument("--publish", nargs=2, metavar=("TEMPERATURE,GAIN,SMOOTH", "OUT"))
     arguments = parser.parse_args()
     if arguments.publish:
-        temperature, gain = numbers(arguments.publish[0])
-        decoding = {"temperature": temperature, "gain": gain}
+        decoding = dict(
+            zip(("temperature", "gain", "smooth"), numbers(arguments.publish[0]), strict=True)
+        )
         publish(arguments.model, decoding, Path(arguments.publish[1]))
         return 0
     network = load_model(arguments.model).network

@@ -91,6 +91,14 @@ class Data:
             [(*row[:3], digest, row[4])],
         )
 
+    def catalogue_again(self) -> None:
+        """The catalog of originals that were replaced."""
+        with (self.folder / "catalog.csv").open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            row["sha256"] = sha256_file(self.paths[row["id"]])
+        write_table(self.folder / "catalog.csv", CATALOG, [tuple(row.values()) for row in rows])
+
     def model(self) -> Path:
         torch.manual_seed(0)
         path = self.folder / "model.safetensors"

@@ -179,7 +179,11 @@ def begin(browser: Browser, one: int, other: int, session: int = 1) -> None:
 
 
 def answers(browser: Browser) -> list[dict[str, str]]:
-    """The rows of the offered CSV file."""
+    """The rows of the offered CSV file, without the last, which sums up."""
+    return offered(browser)[:-1]
+
+
+def offered(browser: Browser) -> list[dict[str, str]]:
     address: str = browser.run("return document.querySelector('#blind-result a').href")
     kind, _, content = address.partition(",")
     assert kind == "data:text/csv;charset=utf-8"
@@ -213,6 +217,16 @@ def test_a_blind_comparison_by_keyboard(browser: Browser, page: Path) -> None:
         in words
     )
     assert f"{count - len(decided)} without preference are left out" in words
+    total = offered(browser)[-1]
+    share = decided.count("quick") / len(decided)
+    assert [total[key] for key in ("photograph", "left", "right")] == ["all", "quick", "rival"]
+    assert (int(total["preferred"]), int(total["decided"])) == (
+        decided.count("quick"),
+        len(decided),
+    )
+    assert float(total["preference_rate"]) == pytest.approx(share, abs=1e-4)
+    assert float(total["ci_low"]) < share < float(total["ci_high"])
+    assert {one["session"] for one in offered(browser)} == {"1"}
     assert browser.complaints() == []
 
 
@@ -240,6 +254,7 @@ def test_a_comparison_may_stop_early_and_a_row_is_not_its_own_rival(
     assert len(answers(browser)) == 1
     words = browser.run("return document.getElementById('blind-result').innerText")
     assert "No preference was given" in words
+    assert offered(browser)[-1]["preference_rate"] == ""
 
 
 @pytest.mark.parametrize(

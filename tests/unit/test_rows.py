@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import pyvips
 import torch
 
 import reference
@@ -46,7 +47,7 @@ def seeing(data: Data, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The reference of the test photographs, by an eye that sees mean colours of few pictures."""
     missing = {"inception": NO_INCEPTION, "inception-clean": NO_INCEPTION}
 
-    def load_eyes(count: int, device: torch.device) -> Eyes:
+    def load_eyes(count: int, device: torch.device, distances: bool = True) -> Eyes:
         assert count == 6
         return Eyes({"lite2": mean_colour}, missing)
 
@@ -109,6 +110,54 @@ def test_photographs_against_photographs(data: Data, seeing: Path) -> None:
     assert data.evaluate("--yardstick", "real") == EXIT_USAGE
 
 
+def test_a_row_that_lacks_photographs_has_a_floor_of_its_own(data: Data, seeing: Path) -> None:
+    options = ["--protocols", "paired-256crop,disjoint", "--reference", str(seeing)]
+    folder = data.folder / "theirs"
+    folder.mkdir()
+    for name in ("t0", "t1", "t3", "t4", "t5"):
+        write_png(folder / f"{name}.png", load_square(data.paths[name], SIDE))
+    assert data.evaluate("--compare", str(folder), *options) == EXIT_REJECTED
+    row = data.row()
+    # The pictures are the photographs themselves, so the row's distance is that of its floor.
+    (floor,) = row["floors"]
+    assert (floor["metric"], floor["protocol"]) == ("fd_lite2", "disjoint")
+    (own,) = [
+        one
+        for one in row["figures"]
+        if (one["protocol"], one["metric"]) == ("disjoint", "fd_lite2")
+    ]
+    assert floor["value"] == pytest.approx(own["value"], abs=1e-3)
+    assert (floor["n"], floor["data_digest"]) == (own["n"], own["data_digest"])
+    (missing,) = row["missing"]
+    assert missing["protocols"] == ["paired-256crop", "disjoint"]
+    assert data.evaluate("--yardstick", "grey", *options) == EXIT_OK
+    assert data.row()["floors"] == []
+
+
+def test_a_narrow_photograph_lacks_what_needs_a_window(data: Data) -> None:
+    """Under `native` an original may have fewer pixels than the window of SSIM."""
+    write_png(data.paths["t2"], np.random.default_rng(0).integers(0, 256, (8, 200, 3), np.uint8))
+    write_png(data.paths["t3"], np.full((1, 1, 3), 90, np.uint8))
+    data.catalogue_again()
+    assert data.evaluate("--yardstick", "grey", "--protocols", "native") == EXIT_OK
+    assert data.figure("ssim")["n"] == 4
+    assert data.figure("psnr_rgb")["n"] == data.figure("ciede2000")["n"] == 6
+
+
+def test_a_sample_that_is_no_number_is_said(data: Data) -> None:
+    samples = np.full((48, 60, 3), 0.5, np.float32)
+    samples[3:5] = np.nan
+    data.paths["t2"].unlink()
+    tiff = data.paths["t2"].with_suffix(".tif")
+    pyvips.Image.new_from_array(samples).copy(interpretation="rgb").tiffsave(str(tiff))
+    tiff.rename(data.paths["t2"])  # types go by content
+    data.catalogue_again()
+    assert data.evaluate("--yardstick", "grey") == EXIT_REJECTED
+    assert [(one["id"], one["reason"]) for one in data.row()["missing"]] == [
+        ("t2", "a sample is not a finite number")
+    ]
+
+
 def test_native_is_the_whole_photograph(data: Data) -> None:
     assert data.evaluate("--yardstick", "truth", "--protocols", "native") == EXIT_OK
     assert data.figure("psnr_rgb")["value"] > 55
@@ -155,8 +204,16 @@ def test_pictures_by_id_and_by_name(data: Data) -> None:
 
 
 def test_a_folder_of_nothing(data: Data, capsys: pytest.CaptureFixture[str]) -> None:
+    """The row says so and has no value; the report goes on with the others."""
     (data.folder / "theirs").mkdir()
-    assert data.evaluate("--compare", str(data.folder / "theirs")) == EXIT_USAGE
+    options = ("--compare", str(data.folder / "theirs"), "--protocols", "paired-256crop,disjoint")
+    assert data.evaluate(*options) == EXIT_REJECTED
+    row = data.row()
+    assert (row["n"], len(row["missing"])) == (0, 6)
+    assert {figure["value"] for figure in row["figures"]} == {None}
+    assert {figure["n"] for figure in row["figures"]} == {0}
+    reasons = {one["reason"] for one in row["figures"] if one["metric"] in ("ssim", "auc")}
+    assert reasons == {"not computed: no photograph could be measured"}
     said = capsys.readouterr().err
     assert "holds no picture of any of the 6 test photographs" in said
     assert "such as t0.png, or as the original, original 0%.png" in said
@@ -254,28 +311,28 @@ def judged(confidence: np.ndarray, error: np.ndarray) -> Measurement:
 
 def test_confidence_against_error() -> None:
     error = np.random.default_rng(0).permutation(np.linspace(1, 30, 50))
-    found = calibration(judged(1 / error, error))
+    found = calibration(judged(1 / error, error), "digest")
     assert found is not None
     assert found["spearman"] == {"value": 1, "ci_low": 1, "ci_high": 1, "n": 50}
     assert [one["n"] for one in found["bins"]] == [5] * 10
     assert found["bins"][0]["error"] > 25
     assert found["bins"][-1]["error"] < 5
-    opposite = calibration(judged(error / 30, error))
+    opposite = calibration(judged(error / 30, error), "digest")
     assert opposite is not None
     assert opposite["spearman"]["value"] == -1
-    noise = calibration(judged(np.random.default_rng(1).uniform(size=50), error))
+    noise = calibration(judged(np.random.default_rng(1).uniform(size=50), error), "digest")
     assert noise is not None
     assert noise["spearman"]["ci_low"] < 0 < noise["spearman"]["ci_high"]
 
 
 def test_no_calibration_of_a_few_of_the_silent_or_of_the_always_equally_sure() -> None:
     error = np.linspace(1, 9, 9)
-    assert calibration(judged(error, error)) is None
+    assert calibration(judged(error, error), "digest") is None
     several = judged(np.linspace(0, 1, 20), np.linspace(1, 2, 20))
     several.uncertainty = [0.5] * 20
-    assert calibration(several) is None
+    assert calibration(several, "digest") is None
     several.uncertainty = [None] * 20
-    assert calibration(several) is None
+    assert calibration(several, "digest") is None
 
 
 def test_a_balanced_figure_over_all_photographs_counts_each_colour_once() -> None:
@@ -289,3 +346,18 @@ def test_a_balanced_figure_over_all_photographs_counts_each_colour_once() -> Non
     rows.bins = bins
     (found,) = [one for one in figures(rows, "", {}) if one.metric == "auc_balanced_pooled"]
     assert found.value == pytest.approx(100 * (1 / 1.01 + 1) / 2)
+
+
+def test_the_interval_of_a_pooled_figure_holds_its_value() -> None:
+    """Resamples lose rare colours: here those that the row paints worst, one in each photograph."""
+    count = 40
+    rows = judged(np.ones(count), np.ones(count))
+    rows.bins = [
+        (np.array([0, 1 + n]), np.array([90.0 + n % 3, 10.0 * (n % 2)]), np.array([99, 1]))
+        for n in range(count)
+    ]
+    (found,) = [one for one in figures(rows, "", {}) if one.metric == "auc_balanced_pooled"]
+    assert found.ci_low is not None
+    assert found.value is not None
+    assert found.ci_high is not None
+    assert found.ci_low < found.value < found.ci_high

@@ -46,7 +46,7 @@ def test_it_is_what_its_recipe_makes(model: Model) -> None:
     assert model.metadata["phase"] == experiment["phases"][-1]["name"]
     assert model.metadata["size"] == experiment["phases"][-1]["size"]
     # Chosen after training, on the validation photographs.
-    decoding = {"temperature", "gain"}
+    decoding = {"temperature", "gain", "smooth"}
     wanted, found = experiment["network"], model.metadata["network"]
     assert {key: found[key] for key in found.keys() - decoding} == {
         key: wanted[key] for key in wanted.keys() - decoding

@@ -221,14 +221,14 @@ function wilson(count, of) {
   return [middle - half, middle + half].map(end => end / (1 + z * z / of));
 }
 
-const csvCell = text => /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+const csvCell = text => /[",\r\n]/.test(String(text)) ? `"${text.replaceAll('"', '""')}"` : text;
 
 function blindComparison(data) {
   const start = document.getElementById("blind-start"), stage = document.getElementById("blind-stage");
   const [progress, result, fault] = ["progress", "result", "fault"].map(
     name => document.getElementById("blind-" + name));
   const { rows, photographs } = data.blind;
-  let trials = [], answers = [], since = 0;
+  let trials = [], answers = [], since = 0, session = 0;
 
   for (const choice of [start.elements.one, start.elements.other]) {
     rows.forEach((name, value) => choice.append(made("option", { value }, name)));
@@ -242,7 +242,8 @@ function blindComparison(data) {
     const [one, other] = [start.elements.one, start.elements.other].map(choice => Number(choice.value));
     fault.textContent = one === other ? "Choose two different rows." : "";
     if (one === other) return;
-    const random = shuffler(start.elements.session.valueAsNumber);
+    session = start.elements.session.valueAsNumber;
+    const random = shuffler(session);
     trials = photographs.map(shown => ({ shown, sides: random() < 0.5 ? [one, other] : [other, one] }));
     for (let last = trials.length - 1; last > 0; last--) {
       const place = Math.floor(random() * (last + 1));
@@ -288,8 +289,15 @@ function blindComparison(data) {
       words = `“${one}” was preferred to “${other}” ${wins} times of ${decided.length}: ${percent(wins / decided.length)}, `
         + `95% interval ${percent(low)} to ${percent(high)} (Wilson). ${answers.length - decided.length} without preference are left out.`;
     }
+    // The last line sums up: the rate of the row under "left", of those with a preference.
+    const rate = decided.length ? [wins / decided.length, ...wilson(wins, decided.length)] : ["", "", ""];
     const columns = ["photograph", "left", "right", "choice", "seconds"];
-    const lines = [columns, ...answers.map(given => columns.map(name => given[name]))];
+    const sums = ["session", "preferred", "decided", "preference_rate", "ci_low", "ci_high"];
+    const lines = [
+      [...columns, ...sums],
+      ...answers.map(given => [...columns.map(name => given[name]), session, ...sums.slice(1).fill("")]),
+      ["all", one, other, "", "", session, wins, decided.length, ...rate.map(part => part === "" ? "" : part.toFixed(4))],
+    ];
     const csv = lines.map(line => line.map(csvCell).join(",") + "\r\n").join("");
     result.replaceChildren(made("p", {}, words), made("p", {}, made("a", {
       href: "data:text/csv;charset=utf-8," + encodeURIComponent(csv), download: "blind-comparison.csv",

@@ -142,7 +142,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from photochrom.degradations import check_degradations
     from photochrom.images import decoder_threads, write_webp
-    from photochrom.metrics.eyes import Eyes, load_eyes, read_reference
+    from photochrom.metrics.eyes import load_eyes, read_reference
     from photochrom.metrics.painting import Folder
     from photochrom.metrics.photographs import (
         choose_pictures,
@@ -150,7 +150,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         read_photographs,
     )
     from photochrom.metrics.protocols import parse_protocols
-    from photochrom.metrics.sets import distances_of
+    from photochrom.metrics.sets import distances_of, floors_of
     from photochrom.metrics.summary import per_image_text, row_record
 
     # Photographs are worked on in parallel, each by one thread.
@@ -166,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     device = pick_device(args.device)
     shown = choose_pictures(photographs, PICTURES)
     reference = read_reference(args.reference, photographs) if args.reference else None
-    eyes = load_eyes(len(photographs), device) if reference else Eyes({}, {})
+    eyes = load_eyes(len(photographs), device, distances=reference is not None)
     painter: Painter | Folder
     painter = Folder(args.compare, photographs) if args.compare else make_painter(args, device)
 
@@ -187,7 +187,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.threads,
             Path(folder) / "squares" if eyes.see and args.yardstick != "real" else None,
         )
-        complain_of_missing(measurements[0].missing, len(photographs))
+        # Others' pictures may all be missing: the other rows do not need them.
+        complain_of_missing(
+            measurements[0].missing, len(photographs), needed=not isinstance(painter, Folder)
+        )
         if not isinstance(painter, Folder) and args.yardstick not in ("real", "levin", "truth"):
             measurements += measure_plates(painter, args.plates, args.threads)
         record = row_record(
@@ -202,6 +205,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 for each in measurements
             },
             {path.stem for path in args.pictures.iterdir()},
+            [floor for each in measurements for floor in floors_of(each, reference, eyes)],
         )
     write_text(args.per_image, per_image_text(measurements))
     write_json(args.out, record)

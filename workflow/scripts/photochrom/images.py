@@ -55,6 +55,8 @@ MAX_PIXELS = 300_000_000
 
 # What libvips may load. Its matrix and SVG loaders would take text files for pictures.
 _LOADERS = ("jpegload", "pngload", "tiffload", "webpload", "gifload", "heifload")
+# Where a picture that Pillow decoded holds its IIM records, which libvips is not to write itself.
+IPTC_FIELD = "photochrom-iptc"
 # First bytes of formats that people do have and that libvips here cannot load: the reason should
 # not claim that they are no images.
 _UNSUPPORTED = {
@@ -390,6 +392,7 @@ def _by_pillow(
         ("icc-profile-data", decoded.profile),
         ("xmp-data", decoded.xmp),
         ("exif-data", decoded.exif),
+        (IPTC_FIELD, decoded.iptc),
     ):
         if content:
             image.set_type(pyvips.GValue.blob_type, field, content)

@@ -18,6 +18,7 @@ from photochrom.guided import along, lines
 from photochrom.models import Model
 from photochrom.models.base import Colorizer
 from photochrom.runtime import EXIT_MODEL, StageError
+from photochrom.smoothing import smoothed
 
 # A panorama is shrunk until its long side is this many times the network's size.
 MAX_ASPECT = 4
@@ -57,12 +58,20 @@ def resize(image: NDArray[np.floating[Any]], width: int, height: int) -> NDArray
 
 
 def predict_ab(model: Model, L: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The network's ab (h, w, 2) in Lab units for a lightness (h, w) in L* units, 0..100.
+    """The model's ab (h, w, 2) in Lab units for a lightness (h, w) in L* units, 0..100.
 
-    Works at the resolution given: pads by reflection to the network's multiple, runs, crops.
-    Raises StageError when the network gives back anything but finite numbers.
+    Works at the resolution given: pads by reflection to the network's multiple, runs, crops, and
+    smooths as the model says. Raises StageError when the network gives back anything but finite
+    numbers.
     """
-    return ask(model, L, lambda network, seen: network(seen)) * np.float32(AB_SCALE)
+    return decoded(model, L, ask(model, L, lambda network, seen: network(seen)))
+
+
+def decoded(
+    model: Model, L: NDArray[np.float32], planes: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Chroma as the network gives it, (h, w, 2) in [-1,1], as that of the model in Lab units."""
+    return smoothed(L, planes * np.float32(AB_SCALE), model.smooth)
 
 
 def ask(

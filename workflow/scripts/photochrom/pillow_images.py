@@ -5,14 +5,13 @@ the header before anything is decoded. Pillow's own classes are called rather th
 whose guess at the format would go by whatever plugins are there.
 """
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, Jpeg2KImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Jpeg2KImagePlugin, TiffImagePlugin
 
 from photochrom.color import lab_to_rgb
 
@@ -25,6 +24,15 @@ HEIC_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc")
 _JP2_HEADER_BYTES = 4 << 20
 
 
+# Boxes of metadata in JP2 files, by their UUIDs, as Adobe and exiftool write them.
+_JP2_UUIDS = {
+    bytes.fromhex("be7acfcb97a942e89c71999491e3afac"): "xmp",
+    b"JpgTiffExif->JP2": "exif",
+    bytes.fromhex("33c7a4d2b81d4723a0baf1a3e097ad38"): "iptc",
+}
+_METADATA_BYTES = 16 << 20
+
+
 class PillowError(Exception):
     """A picture that cannot be decoded; `reason` says why in a few words."""
 
@@ -35,13 +43,14 @@ class PillowError(Exception):
 
 @dataclass(frozen=True)
 class Decoded:
-    """Samples, uint8 or uint16 (H, W, bands), upright; profile, XMP and EXIF are None without."""
+    """Samples, uint8 or uint16 (H, W, bands), upright, and the metadata, each None without."""
 
     samples: NDArray[Any]
     loader: str
     profile: bytes | None = None
     xmp: bytes | None = None
     exif: bytes | None = None
+    iptc: bytes | None = None
 
 
 def is_jp2(start: bytes) -> bool:
@@ -69,7 +78,16 @@ def decode_jp2(file: IO[bytes], check: Callable[[int], None]) -> Decoded:
     picture = _load(lambda: Jpeg2KImagePlugin.Jpeg2KImageFile(file), check)
     if picture.mode not in ("L", "LA", "RGB", "RGBA", "I;16"):
         raise PillowError(f"format not supported: JPEG 2000 of kind {picture.mode}")
-    return Decoded(_samples(picture), "pillow-jpeg2000", picture.info.get("icc_profile"))
+    file.seek(0)
+    found = _jp2_metadata(file)
+    return Decoded(
+        _samples(picture),
+        "pillow-jpeg2000",
+        picture.info.get("icc_profile"),
+        xmp=found.get("xmp"),
+        exif=_upright(found.get("exif")),
+        iptc=found.get("iptc"),
+    )
 
 
 def decode_heic(file: IO[bytes], check: Callable[[int], None]) -> Decoded:
@@ -133,6 +151,27 @@ def jp2_depths(header: bytes) -> list[int]:
     return depths
 
 
+def _jp2_metadata(file: IO[bytes]) -> dict[str, bytes]:
+    """XMP, EXIF and IIM records in the boxes of a JP2 file (ISO 15444-1, annex I); else nothing."""
+    found: dict[str, bytes] = {}
+    if file.read(12) != b"\x00\x00\x00\x0cjP  \r\n\x87\n":
+        return found
+    while len(head := file.read(8)) == 8:
+        size, kind = int.from_bytes(head[:4]), head[4:]
+        left = size - 8
+        if size == 1:  # a long box
+            left = int.from_bytes(file.read(8)) - 16
+        if left < 0:  # 0: up to the end of the file; or damaged
+            break
+        name = _JP2_UUIDS.get(file.read(16)) if kind == b"uuid" and left >= 16 else None
+        left -= 16 if kind == b"uuid" and left >= 16 else 0
+        if name and left <= _METADATA_BYTES:
+            found[name] = file.read(left)
+        else:
+            file.seek(left, 1)
+    return found
+
+
 def _load(build: Callable[[], Any], check: Callable[[int], None]) -> Any:
     try:
         picture = build()
@@ -147,16 +186,31 @@ def _load(build: Callable[[], Any], check: Callable[[int], None]) -> Any:
 
 
 def _upright(exif: bytes | None) -> bytes | None:
-    """EXIF that does not ask to turn the picture (again); None where it cannot be read."""
+    """EXIF that does not ask to turn the picture (again); None where it cannot be read.
+
+    Changed is that one number: written anew by Pillow, text that is not ASCII would be lost.
+    """
     if not exif:
         return None
-    tags = Image.Exif()
+    data = bytearray(exif)
+    start = 6 if data.startswith(b"Exif\0\0") else 0
+    order: Literal["little", "big"] = "little" if data[start : start + 2] == b"II" else "big"
+
+    def number(at: int, size: int) -> int:
+        if at + size > len(data):
+            raise ValueError("cut short")
+        return int.from_bytes(data[at : at + size], order)
+
     try:
-        tags.load(exif)
-        tags[ExifTags.Base.Orientation] = 1
-        return tags.tobytes()
-    except (OSError, SyntaxError, ValueError, KeyError, struct.error):
+        if bytes(data[start : start + 4]) not in (b"II*\0", b"MM\0*"):
+            raise ValueError("no TIFF header")
+        first = start + number(start + 4, 4)
+        for place in range(first + 2, first + 2 + 12 * number(first, 2), 12):
+            if number(place, 2) == ExifTags.Base.Orientation:
+                data[place + 8 : place + 10] = (1).to_bytes(2, order)
+    except ValueError:
         return None
+    return bytes(data)
 
 
 def _samples(picture: Any) -> NDArray[Any]:

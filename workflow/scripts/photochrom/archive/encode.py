@@ -4,7 +4,7 @@ import html
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyvips
 
@@ -140,11 +140,29 @@ def probe_room(descriptor: int) -> None:
     os.ftruncate(descriptor, size)
 
 
+def without_thumbnail(exif: bytes) -> bytes:
+    """EXIF whose first directory is its last: the second holds the scan's own, grey thumbnail.
+
+    What is no EXIF comes back as it is.
+    """
+    start = 6 if exif.startswith(b"Exif\0\0") else 0
+    order: Literal["little", "big"] = "little" if exif[start : start + 2] == b"II" else "big"
+    first = start + int.from_bytes(exif[start + 4 : start + 8], order)
+    link = first + 2 + 12 * int.from_bytes(exif[first : first + 2], order)
+    if link + 4 > len(exif):
+        return exif
+    return exif[:link] + bytes(4) + exif[link + 4 :]
+
+
 def _with_metadata(picture: pyvips.Image, scan: pyvips.Image, xmp: bytes) -> pyvips.Image:
     picture = picture.copy()  # its own header, which may be changed
     for field in scan.get_fields():
         if field in _KEPT_FIELDS or field.startswith(_KEPT_PREFIXES):
             picture.set_type(scan.get_typeof(field), field, scan.get(field))
+    if scan.get_typeof("exif-data"):
+        picture.set_type(
+            pyvips.GValue.blob_type, "exif-data", without_thumbnail(scan.get("exif-data"))
+        )
     picture.set_type(pyvips.GValue.gint_type, "orientation", 1)
     if scan.get_typeof("exif-data"):
         picture.set_type(pyvips.GValue.gstr_type, "exif-ifd2-ColorSpace", "1")

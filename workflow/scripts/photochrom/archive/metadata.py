@@ -4,7 +4,8 @@ libvips carries XMP in every format, but IPTC only from JPEG to JPEG in full, an
 nothing of EXIF. exiftool, a program of its own, copies the rest where it is installed. Whatever is
 still missing is listed by name, so that nothing is lost in silence.
 
-EXIF names are those of the standard (JEITA CP-3451), IPTC names those of IIM 4.2.
+EXIF names are those of the standard (JEITA CP-3451), IPTC names those of IIM 4.2. What a JPEG's
+XMP has beyond its first segment (XMP specification 3, 1.1.3.1) is never carried, and listed.
 """
 
 import io
@@ -26,6 +27,8 @@ from typing import BinaryIO
 import pyvips
 from PIL import ExifTags, Image, TiffTags
 
+from photochrom.images import IPTC_FIELD
+
 # Copy(source, target) gives the tags of one file to another, and returns what exiftool complains
 # of, or nothing.
 Copy = Callable[[Path, Path], str]
@@ -36,6 +39,7 @@ _ARGUMENTS = (
     *("-overwrite_original", "-m", "-TagsFromFile", "{source}", "-all:all"),
     *("--XMP:all", "--ICC_Profile:all", "--IFD1:all", "--SubIFD:all", "--InteropIFD:all"),
     *("--Orientation", "--ColorSpace", "--Gamma", "--TransferFunction", "--PreviewImage"),
+    "--ThumbnailImage",
     *("--XResolution", "--YResolution", "--ResolutionUnit", "--JFIF:all", "--Photoshop:all"),
     *("--ExifImageWidth", "--ExifImageHeight", "{target}", "-execute"),
 )
@@ -71,6 +75,8 @@ _IPTC = {
     **{116: "CopyrightNotice", 118: "Contact", 120: "Caption-Abstract", 122: "Writer-Editor"},
 }
 _MAX_IPTC_BYTES = 1 << 24
+# How the segments of a JPEG begin that go on with its XMP.
+_MORE_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 # The character set and the version of a record are part of how it is stored.
 _IPTC_STRUCTURE = {(1, 0), (1, 90), (2, 0)}
 
@@ -183,6 +189,9 @@ def tags_of(path: Path, picture: pyvips.Image) -> "Counter[str]":
     found: Counter[str] = Counter()
     try:
         with warnings.catch_warnings(action="ignore"):  # Pillow's, of what it passes over
+            if loader.startswith("jpegload"):
+                with path.open("rb") as file:
+                    found += _jpeg_tags(file)
             if loader.startswith("tiffload"):
                 with path.open("rb") as file:
                     found += _exif_tags(_exif_of_tiff(file))
@@ -197,6 +206,25 @@ def tags_of(path: Path, picture: pyvips.Image) -> "Counter[str]":
     except (OSError, ValueError, SyntaxError, EOFError, KeyError, TypeError, struct.error):
         found["EXIF that cannot be read"] += 1
     return found
+
+
+def _jpeg_tags(file: BinaryIO) -> "Counter[str]":
+    """What stands in segments of its own: comments, and XMP beyond the first segment."""
+    found: Counter[str] = Counter()
+    file.seek(2)
+    while len(head := file.read(4)) == 4 and head[0] == 0xFF:
+        marker, size = head[1], int.from_bytes(head[2:]) - 2
+        if marker == 0xFF:  # filling
+            file.seek(-3, os.SEEK_CUR)
+            continue
+        if marker in (0xDA, 0xD9) or size < 0:  # the picture itself
+            break
+        start = file.read(min(size, len(_MORE_XMP)))
+        file.seek(size - len(start), os.SEEK_CUR)
+        found["JPEG:Comment"] += marker == 0xFE
+        if marker == 0xE1 and start == _MORE_XMP:
+            found["XMP:HasExtendedXMP"] = 1
+    return +found
 
 
 def _exif_tags(exif: Image.Exif) -> "Counter[str]":
@@ -257,8 +285,10 @@ def _iptc_of_tiff(file: BinaryIO) -> bytes:
 
 
 def _iptc_block(picture: pyvips.Image) -> bytes:
-    """The IIM records of a JPEG, WebP or PNG."""
+    """The IIM records of a JPEG, WebP, PNG or JPEG 2000."""
     data = b""
+    if picture.get_typeof(IPTC_FIELD):
+        return bytes(picture.get(IPTC_FIELD))
     if picture.get_typeof("iptc-data"):
         data = picture.get("iptc-data")
     for field in picture.get_fields():

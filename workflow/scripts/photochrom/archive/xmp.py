@@ -39,6 +39,7 @@ _NAMESPACES = {
     "lr": "http://ns.adobe.com/lightroom/1.0/",
     "plus": "http://ns.useplus.org/ldf/xmp/1.0/",
     "stEvt": "http://ns.adobe.com/xap/1.0/sType/ResourceEvent#",
+    "xmpNote": "http://ns.adobe.com/xmp/note/",
     "xmpRights": "http://ns.adobe.com/xap/1.0/rights/",
 }
 # Properties that describe the original's pixels or its making, and would be false here.
@@ -58,6 +59,7 @@ _NOT_KEPT = (
     "xmpMM:DocumentID",
     "xmpMM:InstanceID",
     "Iptc4xmpExt:DigitalSourceType",
+    "xmpNote:HasExtendedXMP",  # only the first segment's XMP is carried
 )
 
 

@@ -56,8 +56,10 @@ def edge_bleeding(truth_ab: Floats, ab: Floats) -> float:
     taken, and the truth's own subtracted: zero for colour that is as sharp as the truth's, whatever
     colour it is; growing with σ for a step blurred by a Gaussian of σ pixels; towards 1 as colours
     run. NaN where the truth has no colour edge, or the picture hardly any colour there
-    (LEAST_VARIATION).
+    (LEAST_VARIATION), or where a side has a single pixel.
     """
+    if min(truth_ab.shape[:2]) < 2:
+        return math.nan
     variation = _variation(truth_ab)
     edges = variation >= EDGE_GRADIENT
     if edges.mean() < LEAST_AREA:

@@ -75,10 +75,13 @@ class Reference:
         return [places[id] for id in ids]
 
 
-def load_eyes(count: int, device: torch.device) -> Eyes:
-    """The eyes for so many photographs, as far as they can be had."""
+def load_eyes(count: int, device: torch.device, distances: bool = True) -> Eyes:
+    """The eyes for so many photographs, as far as they can be had; or that of LPIPS alone."""
+    if not distances:
+        lpips, without = _lpips(device)
+        return Eyes({}, without, lpips)
     see: dict[str, Callable[[Picture], Features]] = {}
-    missing = {}
+    missing: dict[str, str] = {}
     try:
         _enough(count, MIN_PICTURES, "these distances need")
         lite2 = load_lite2(device)
@@ -92,12 +95,16 @@ def load_eyes(count: int, device: torch.device) -> Eyes:
         see["inception-clean"] = lambda picture: _inception(inception, clean_resized(picture))
     except NotComputedError as error:
         missing |= dict.fromkeys(("inception", "inception-clean"), f"not computed: {error}")
-    lpips = None
+    lpips, without = _lpips(device)
+    return Eyes(see, missing | without, lpips)
+
+
+def _lpips(device: torch.device) -> tuple[Any, dict[str, str]]:
+    """The network of LPIPS, or why there is none."""
     try:
-        lpips = load_lpips(device)
+        return load_lpips(device), {}
     except NotComputedError as error:
-        missing["lpips"] = f"not computed: {error}"
-    return Eyes(see, missing, lpips)
+        return None, {"lpips": f"not computed: {error}"}
 
 
 def write_reference(

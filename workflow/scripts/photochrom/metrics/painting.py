@@ -13,7 +13,7 @@ from photochrom.images import ImageError, load_rgb, load_square, path_to_text
 from photochrom.metrics.photographs import Photograph, load_whole
 from photochrom.metrics.pixel import Picture
 from photochrom.metrics.protocols import Protocol
-from photochrom.runtime import StageError, sha256_file, sha256_text
+from photochrom.runtime import StageError, log, sha256_file, sha256_text
 
 Lab = NDArray[np.floating[Any]]
 # The Lab (H, W, 3) of a photograph in, the Lab of its picture out. All but the yardsticks `truth`
@@ -101,10 +101,10 @@ class Folder:
             else:
                 self.faults[photograph.id] = "no picture of it in the folder"
         if not self.paths:
-            raise StageError(
-                f"compare: {path_to_text(folder)} holds no picture of any of the {len(wanted)} "
-                f"test photographs; name them by id, such as {wanted[0].id}.png, or as the "
-                f"original, {wanted[0].stem}.png"
+            log.warning(
+                "compare: %s holds no picture of any of the %d test photographs; name them by id, "
+                "such as %s.png, or as the original, %s.png",
+                *(path_to_text(folder), len(wanted), wanted[0].id, wanted[0].stem),
             )
         self.description = f"the pictures of the folder {path_to_text(folder)}"
         lines = (f"{name} {sha256_file(path)}\n" for name, path in sorted(self.paths.items()))

@@ -108,16 +108,18 @@ def load_whole(path: Path) -> NDArray[np.uint8]:
     return shrink(whole, max(1, round(short * min(1, WHOLE_LIMIT / long))))
 
 
-def complain_of_missing(missing: Sequence[tuple[Photograph, str]], total: int) -> None:
+def complain_of_missing(
+    missing: Sequence[tuple[Photograph, str]], total: int, needed: bool = True
+) -> None:
     """Log the first of the photographs that cannot be measured, of `total`, with the reasons.
 
-    Raises StageError when none can.
+    Raises StageError when none can, if any is `needed`.
     """
     texts = [
         f"{photograph.id} ({path_to_text(photograph.path)}): {reason}"
         for photograph, reason in missing
     ]
-    if len(texts) == total:
+    if len(texts) == total and needed:
         raise StageError(
             f"none of the {total} photographs can be measured, the first is {texts[0]}; bring the "
             "originals back or run the workflow again from download"

@@ -24,6 +24,9 @@ PSNR_LIMIT = 10 * math.log10(255**2 / ROUNDING_MSE)
 AB_RANGE = 220
 PSNR_AB_LIMIT = 10 * math.log10(AB_RANGE**2 / ROUNDING_MSE)
 
+# Side of the window of SSIM, in pixels.
+SSIM_WINDOW = 11
+
 
 def psnr_rgb(truth: Picture, picture: Picture) -> float:
     """Peak signal-to-noise ratio in dB over all pixels and channels, at most PSNR_LIMIT."""
@@ -45,12 +48,15 @@ def ssim(truth: Picture, picture: Picture) -> float:
     """Structural similarity, -1..1, the mean over R, G and B.
 
     Wang et al. 2004: Gaussian window of sigma 1.5 (11 x 11 pixels), K1 = 0.01, K2 = 0.03,
-    range 255, population covariance. Sides of less than 11 pixels raise ValueError.
+    range 255, population covariance; by scikit-image, in single precision, which moves it by less
+    than 1e-6. NaN where a side has less than 11 pixels.
     """
+    if min(truth.shape[:2]) < SSIM_WINDOW:
+        return math.nan
     return float(
         structural_similarity(
-            truth,
-            picture,
+            truth.astype(np.float32),
+            picture.astype(np.float32),
             channel_axis=-1,
             data_range=255,
             gaussian_weights=True,

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -12,11 +13,11 @@ from photochrom.metrics.eyes import Eyes, Features, Reference
 from photochrom.metrics.frechet import FID_MIN_IMAGES, NotComputedError, frechet_distance
 from photochrom.metrics.lite2 import MIN_PICTURES
 from photochrom.metrics.measuring import Measurement, ordered_map
-from photochrom.metrics.photographs import Photograph
+from photochrom.metrics.photographs import Photograph, data_digest
 from photochrom.metrics.pixel import Picture
 from photochrom.metrics.protocols import Protocol, in_first_half
 from photochrom.metrics.saturation import matching_factor, thinned, with_chroma_scaled
-from photochrom.metrics.summary import ONE_PHOTOGRAPH, Estimate
+from photochrom.metrics.summary import DECIMALS, ONE_PHOTOGRAPH, Estimate
 from photochrom.runtime import sha256_text
 
 # Blocks of groups that the jackknife leaves out in turn, and Student's 97.5 % quantile for them.
@@ -108,6 +109,36 @@ def distances_of(
     if eyes.lpips is None and measurement.values:
         reason = eyes.missing.get("lpips", "not computed: no network of LPIPS")
         found["lpips"] = None, None, None, len(photographs), reason
+    return found
+
+
+def floors_of(
+    measurement: Measurement, reference: Reference | None, eyes: Eyes
+) -> list[dict[str, Any]]:
+    """Photographs against photographs, of exactly those of a row that lacks some; else nothing.
+
+    The row `real` has all of them, and a distance depends on how many there are.
+    """
+    found: list[dict[str, Any]] = []
+    if not measurement.missing or not measurement.against or reference is None:
+        return found
+    photographs, against = measurement.photographs, measurement.against
+    for eye in DISTANCES:
+        if _reason(measurement, reference, eyes, eye) is None:
+            painted, truth = (
+                reference.of(eye, [one.id for one in side]) for side in (photographs, against)
+            )
+            value = frechet(painted, truth) if eye == "lite2" else _fid(painted, truth)[0]
+            if value is not None:
+                found.append(
+                    {
+                        "metric": DISTANCES[eye][0],
+                        "protocol": measurement.protocol.name,
+                        "value": round(value, DECIMALS),
+                        "n": len(photographs),
+                        "data_digest": data_digest([*photographs, *against]),
+                    }
+                )
     return found
 
 

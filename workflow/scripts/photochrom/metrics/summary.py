@@ -1,5 +1,6 @@
 """From the figures of single photographs to those of a row: values with their intervals."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,10 +20,12 @@ from photochrom.version import __version__
 # More than any figure means, and the same text on equal runs.
 DECIMALS = 6
 
-ONE_PHOTOGRAPH = "interval not computed: all pictures are of one photograph"
-
 # Value, interval's ends, number of photographs, and the reason where one of the former is missing.
 Estimate = tuple[float | None, float | None, float | None, int, str | None]
+
+# The estimate of every figure of a row without photographs.
+NOBODY: Estimate = (None, None, None, 0, "not computed: no photograph could be measured")
+ONE_PHOTOGRAPH = "interval not computed: all pictures are of one photograph"
 
 
 def row_record(
@@ -34,23 +37,22 @@ def row_record(
     measurements: Sequence[Measurement],
     distances: Mapping[str, Mapping[str, Estimate]],
     pictures: Iterable[str],
+    floors: Iterable[dict[str, Any]] = (),
 ) -> dict[str, Any]:
     """A row as JSON has it: what it is, its figures, and the photographs left out by name.
 
     `kind` is "experiment", "yardstick" or "compared"; `everyone` is all test photographs;
-    `distances` are those of each protocol by name; `pictures` are the ids of the photographs shown.
+    `distances` are those of each protocol by name; `pictures` are the ids of the photographs shown;
+    `floors` those of `sets.floors_of`.
     `n` and `groups` count the photographs and their groups under the first protocol.
     """
     first = measurements[0].photographs
-    missing = {
-        photograph.id: {
-            "id": photograph.id,
-            "path": path_to_text(photograph.path),
-            "reason": reason,
-        }
-        for measurement in measurements
-        for photograph, reason in measurement.missing
-    }
+    missing: dict[tuple[str, str], dict[str, Any]] = {}
+    for measurement in measurements:
+        for photograph, reason in measurement.missing:
+            entry = {"id": photograph.id, "path": path_to_text(photograph.path), "reason": reason}
+            known = missing.setdefault((photograph.id, reason), entry | {"protocols": []})
+            known["protocols"].append(measurement.protocol.name)
     return {
         "row": row,
         "kind": kind,
@@ -72,7 +74,10 @@ def row_record(
             if measurement.values
             for record in slice_records(measurement, model_digest, everyone)
         ],
-        "calibration": next((calibration(one) for one in measurements if one.values), None),
+        "calibration": next(
+            (calibration(one, model_digest) for one in measurements if one.values), None
+        ),
+        "floors": list(floors),
         "missing": [missing[name] for name in sorted(missing)],
         "pictures": sorted(pictures),
         "software_version": __version__,
@@ -108,8 +113,11 @@ def figures(
     """Every figure of a row under one protocol, in the order of METRICS, with its interval."""
     photographs = measurement.photographs
     estimates = {**_estimates(photographs, measurement.values, measurement.bins), **distances}
+    if not photographs and measurement.protocol.reference != "disjoint":
+        estimates = dict.fromkeys((metric.name for metric in METRICS), NOBODY)
     compared = [*photographs, *measurement.against]
-    return _figures(estimates, compared, measurement.protocol.name, model_digest)
+    used = _used(photographs, measurement.values)
+    return _figures(estimates, compared, used, measurement.protocol.name, model_digest)
 
 
 def slice_records(
@@ -129,7 +137,8 @@ def slice_records(
         bins: Sequence[Bins],
     ) -> None:
         estimates = _estimates(photographs, values, bins)
-        found = _figures(estimates, photographs, measurement.protocol.name, model_digest)
+        used = _used(photographs, values)
+        found = _figures(estimates, photographs, used, measurement.protocol.name, model_digest)
         records.append(
             {
                 "slice": name,
@@ -158,7 +167,7 @@ def slice_records(
     return records
 
 
-def calibration(measurement: Measurement) -> dict[str, Any] | None:
+def calibration(measurement: Measurement, model_digest: str) -> dict[str, Any] | None:
     """How a painter's confidence, 1 - its mean uncertainty, goes with its true error.
 
     Spearman's rank correlation with the negative CIEDE2000, with its bootstrap interval over
@@ -168,7 +177,7 @@ def calibration(measurement: Measurement) -> dict[str, Any] | None:
     from scipy.stats import rankdata
 
     known = [
-        (photograph.group, 1 - uncertainty, values["ciede2000"])
+        (photograph, 1 - uncertainty, values["ciede2000"])
         for photograph, values, uncertainty in zip(
             measurement.photographs, measurement.values, measurement.uncertainty, strict=True
         )
@@ -176,7 +185,8 @@ def calibration(measurement: Measurement) -> dict[str, Any] | None:
     ]
     if len(known) < 10:
         return None
-    groups = [group for group, _, _ in known]
+    photographs = [photograph for photograph, _, _ in known]
+    groups = [photograph.group for photograph in photographs]
     confidence, error = (np.array(column) for column in list(zip(*known, strict=True))[1:])
     if len(np.unique(confidence)) == 1 or len(np.unique(error)) == 1:
         return None
@@ -199,6 +209,8 @@ def calibration(measurement: Measurement) -> dict[str, Any] | None:
     order = np.argsort(confidence, kind="stable")
     return {
         "protocol": measurement.protocol.name,
+        "data_digest": data_digest(photographs),
+        "model_digest": model_digest,
         "spearman": {
             "value": _rounded(value),
             "ci_low": _rounded(low),
@@ -219,9 +231,11 @@ def calibration(measurement: Measurement) -> dict[str, Any] | None:
 def _figures(
     estimates: Mapping[str, Estimate],
     photographs: Sequence[Photograph],
+    used: Mapping[str, str],
     protocol: str,
     model_digest: str,
 ) -> list[Figure]:
+    """`used` has the digests of the photographs that a figure comes of where they are not all."""
     digest = data_digest(photographs)
     found = []
     for metric in METRICS:
@@ -239,11 +253,29 @@ def _figures(
                 ci_high=_rounded(high),
                 n=count,
                 protocol=protocol,
-                data_digest=digest,
+                data_digest=used.get(metric.name, digest),
                 model_digest=model_digest,
                 reason=reason,
             )
         )
+    return found
+
+
+def _used(
+    photographs: Sequence[Photograph], values: Sequence[Mapping[str, float]]
+) -> dict[str, str]:
+    """The digests of the photographs that have a figure, for figures that some do not have."""
+    found: dict[str, str] = {}
+    digests: dict[bytes, str] = {}
+    for name in PER_IMAGE if values else ():
+        has = np.array([math.isfinite(row.get(name, 0.0)) for row in values])
+        if has.any() and not has.all():
+            mask = has.tobytes()
+            if mask not in digests:
+                digests[mask] = data_digest(
+                    [one for one, kept in zip(photographs, has, strict=True) if kept]
+                )
+            found[name] = digests[mask]
     return found
 
 
@@ -266,7 +298,7 @@ def _estimates(
         for name, statistic in _statistics(names).items()
     }
     found["auc_balanced_pooled"] = _estimated(
-        _pooled, group_sums(_bin_rows(bins), groups), len(groups)
+        _pooled, group_sums(_bin_rows(bins), groups), len(groups), centred=True
     )
     return found
 
@@ -274,15 +306,24 @@ def _estimates(
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
-def _estimated(statistic: Statistic, sums: NDArray[np.float64], count: int) -> Estimate:
-    """A statistic (R,) of sums (R, K): of all groups, and its interval over their resamples."""
+def _estimated(
+    statistic: Statistic, sums: NDArray[np.float64], count: int, centred: bool = False
+) -> Estimate:
+    """A statistic (R,) of sums (R, K): of all groups, and its interval over their resamples.
+
+    Where it is `centred`, the resamples are moved by their mean distance from the value: the mean
+    over the colours that occur is another in a resample, which loses the rare ones.
+    """
     if not count:
         return None, None, None, 0, "not computed: no photograph has it"
     value = float(statistic(sums.sum(axis=0, keepdims=True))[0])
     if len(sums) == 1:
         return value, None, None, count, ONE_PHOTOGRAPH
     resampled = statistic(resampled_sums(sums))
-    return value, *percentile_interval(resampled[np.isfinite(resampled)]), count, None
+    resampled = resampled[np.isfinite(resampled)]
+    if centred:
+        resampled += value - resampled.mean()
+    return value, *percentile_interval(resampled), count, None
 
 
 def _statistics(names: Sequence[str]) -> dict[str, Statistic]:

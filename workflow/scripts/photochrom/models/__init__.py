@@ -45,7 +45,8 @@ class Model:
     """A trained network, in evaluation mode, and where it comes from.
 
     `digest` is the hex SHA-256 of the file, `size` the side in pixels of the last training
-    phase, `multiple` what height and width must be multiples of.
+    phase, `multiple` what height and width must be multiples of, `smooth` the strength with which
+    its chroma is smoothed (`smoothing`).
     """
 
     network: Colorizer
@@ -53,6 +54,7 @@ class Model:
     digest: str
     size: int
     multiple: int
+    smooth: float = 0.0
 
 
 def build(network: Mapping[str, Any], clahe: Clahe | None = None) -> Colorizer:
@@ -162,6 +164,7 @@ def _read_model(data: bytes, device: torch.device) -> Model:
         digest=hashlib.sha256(data).hexdigest(),
         size=metadata["size"],
         multiple=network.multiple,
+        smooth=metadata["network"].get("smooth", 0.0),
     )
 
 

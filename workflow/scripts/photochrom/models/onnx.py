@@ -173,6 +173,7 @@ def _model(data: bytes, session: Any, entry: Any) -> Model:
         digest=hashlib.sha256(data).hexdigest(),
         size=entry["size"],
         multiple=entry["multiple"],
+        smooth=entry["network"].get("smooth", 0.0),
     )
 
 

@@ -43,7 +43,9 @@ class Photochrom(Distribution, Pretrained):
     - Decoding: the annealed mean at `temperature`, which no network could make garish beyond
       the bins it believes in, and which is differentiable, so that pixel, perceptual and
       adversarial losses train the distribution too. A mean over what could be is duller than any
-      of it: `gain` multiplies the chroma of what is decoded.
+      of it: `gain` multiplies the chroma of what is decoded. And where neighbouring places decide
+      otherwise, an even surface has a step: `smooth` is the strength with which `inference` takes
+      such steps out (`smoothing`); the network's own output has them.
     - Size: chroma at a quarter of 256 px is good for 34.9 dB where the best networks reach 25,
       so the distribution is at a quarter, which keeps the network fast on a CPU, or by `stride` at
       an eighth, for a third of the decoder's time. What that lacks are edges: each fine pixel is a
@@ -67,11 +69,15 @@ class Photochrom(Distribution, Pretrained):
         rounds: int = 3,
         uniform: float = UNIFORM_SHARE,
         gain: float = 1.0,
+        smooth: float = 0.0,
     ) -> None:
         super().__init__(gamut_bins(), neighbours, temperature, uniform)
         if not gain > 0:
             raise ValueError(f"gain {gain} is not above 0")
+        if smooth < 0:
+            raise ValueError(f"smooth {smooth} is below 0")
         self.gain = gain
+        self.smooth = smooth
         if width < 2 * HEADS or width % (2 * HEADS):
             raise ValueError(f"width {width} is not a positive multiple of {2 * HEADS}")
         encoding = Encoder(encoder)

@@ -126,9 +126,11 @@ def _thumbnails(
 def _blind(rows: Sequence[Row], ids: Sequence[str], known: dict[str, Any]) -> dict[str, Any]:
     """Pictures for the blind comparison: photographs chosen by a hash, until the budget is spent.
 
-    Only rows that kept pictures take part, and only photographs of which all of them did.
+    Only rows that kept more than half as many pictures as any take part, so that one which lacks
+    most does not end the comparison of the others; and only photographs of which all those did.
     """
-    rows = [row for row in rows if row.shown]
+    most = max((len(row.shown) for row in rows), default=0)
+    rows = [row for row in rows if 2 * len(row.shown) > most]
     shared = set(ids).intersection(*(row.shown for row in rows)) if rows else set()
     shown: list[dict[str, Any]] = []
     spent = 0

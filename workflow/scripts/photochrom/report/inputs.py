@@ -53,7 +53,8 @@ class Row:
 
     `kind` is `experiment`, `compared` or `yardstick`; `protocols` describes each by its name;
     `missing` names the test pictures that could not be measured; `shown` are the ids of the
-    pictures in the folder `pictures`, `{id}.webp` or `{id}.png`.
+    pictures in the folder `pictures`, `{id}.webp` or `{id}.png`; `floors` are distances of
+    photographs from photographs, of a row that lacks some (`metrics.sets.floors_of`).
     """
 
     name: str
@@ -67,6 +68,7 @@ class Row:
     missing: Sequence[str] = ()
     slices: Sequence[Slice] = ()
     calibration: Calibration | None = None
+    floors: Sequence[Mapping[str, Any]] = ()
 
     def values(self, metric: str, protocol: str) -> dict[str, float]:
         """The values of one measure under one protocol, by the pictures' ids."""
@@ -127,6 +129,7 @@ def read_row(path: Path) -> Row:
         missing=[_missing_words(entry) for entry in content.get("missing", [])],
         slices=slices,
         calibration=calibration,
+        floors=[dict(floor) for floor in content.get("floors") or []],
     )
 
 
@@ -170,7 +173,8 @@ def _calibration(content: Mapping[str, Any] | None) -> Calibration | None:
 def _missing_words(entry: Any) -> str:
     """A picture that was left out, with the reason where the row gives one."""
     if isinstance(entry, dict):
-        return f"{entry.get('id', '')} ({entry.get('reason', 'no reason given')})"
+        where = f", under {' and '.join(entry['protocols'])}" if entry.get("protocols") else ""
+        return f"{entry.get('id', '')} ({entry.get('reason', 'no reason given')}{where})"
     return str(entry)
 
 

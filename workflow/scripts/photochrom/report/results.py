@@ -1,7 +1,7 @@
 """The report's section on measures: the table of all figures, and the gains over grey."""
 
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from photochrom.metrics import METRICS, Figure
@@ -95,7 +95,6 @@ def measures_section(rows: Sequence[Row], protocol: str) -> dict[str, Any]:
                 "decimals": decimals_for([figure.value for figure in figures if figure]),
             }
         )
-    under = [figure for row in shown for figure in row.figures if figure.protocol == protocol]
     full = {
         row.name: max(figure.n for figure in row.figures if figure.protocol == protocol)
         for row in shown
@@ -114,13 +113,34 @@ def measures_section(rows: Sequence[Row], protocol: str) -> dict[str, Any]:
         "fewer": any(one["n"] is not None for _, cells in lines for one in cells),
         "notes": [(marker, reason) for reason, marker in notes.items()],
         "counts": sorted(set(full.values())),
-        "same_pictures": len({figure.data_digest for figure in under}) == 1,
+        "full": full,
+        "floors": _floors(shown, protocol),
+        "same_pictures": len({whole.data_digest for whole in _wholes(shown, full, protocol)}) == 1,
         "gains": gains_table(shown, protocol),
         "verdicts": VERDICTS,
         "explained": [
             (one.title, EXPLAINED[one.metric]) for one in examples if one.metric in EXPLAINED
         ],
     }
+
+
+def _wholes(rows: Sequence[Row], full: Mapping[str, int], protocol: str) -> list[Figure]:
+    """A figure of each row that comes of all its pictures."""
+    return [
+        next(one for one in row.figures if one.protocol == protocol and one.n == full[row.name])
+        for row in rows
+    ]
+
+
+def _floors(rows: Sequence[Row], protocol: str) -> list[str]:
+    """What photographs against photographs come to, of rows that lack some, in words."""
+    titles = {metric.name: metric.title for metric in METRICS}
+    return [
+        f"{row.name}, of {floor['n']:,}: {titles[floor['metric']]} {floor['value']:.4g}"
+        for row in rows
+        for floor in row.floors
+        if floor["protocol"] == protocol
+    ]
 
 
 def measures_of(figures: Iterable[Figure]) -> list[Figure]:
@@ -240,4 +260,5 @@ def gains_table(rows: Sequence[Row], protocol: str) -> dict[str, Any] | None:
         "columns": [row.name for row in others],
         "lines": lines,
         "photographs": min(gain.photographs for gain in found),
+        "most": max(gain.photographs for gain in found),
     }
