@@ -385,6 +385,7 @@ MODULES = {
     ],
     "plan": [
         "archive/__init__.py",
+        "archive/pages.py",
         "archive/plan.py",
         "archive/records.py",
         "color.py",
@@ -422,6 +423,7 @@ MODULES = {
         "archive/integers.py",
         "archive/job.py",
         "archive/metadata.py",
+        "archive/pages.py",
         "archive/picture.py",
         "archive/plan.py",
         "archive/provenance.py",

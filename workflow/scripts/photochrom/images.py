@@ -12,7 +12,8 @@ What becomes of a file:
 - 1-bit, palette and grey pictures become RGB; 16 bits are scaled, never clipped;
 - alpha is flattened on white, as paper would show it;
 - floating-point pictures are taken as sRGB values in 0..1, and refused when they leave it;
-- several pages or frames are refused, never read as channels;
+- several pages or frames are refused, never read as channels; smaller copies of a TIFF's one page
+  (a pyramid, a thumbnail) are passed over;
 - a path such as `ab/ab/ab1.npy#7` names a row of arrays of 8-bit Lab (see `lab_arrays`), which
   every loader but `open_image` takes.
 """
@@ -21,6 +22,7 @@ import errno
 import math
 import os
 import stat
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -117,11 +119,15 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS, least: int = 0) -> pyvi
         shrink = _shrink_on_load(image, least)
         if shrink > 1:
             image = _load(descriptor, start, max_pixels, shrink=shrink)
+        pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
+        if pages > 1:
+            whole = tiff_pages(path) if start.startswith(_TIFF_STARTS) else []
+            if len(whole) != 1:
+                raise ImageError(f"multi-page: {len(whole) or pages} pages or frames")
+            if whole[0] > 0:
+                image = _load(descriptor, start, max_pixels, page=whole[0])
     finally:
         os.close(descriptor)
-    pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
-    if pages > 1:
-        raise ImageError(f"multi-page: {pages} pages or frames")
     if image.interpretation == "lab":  # CIELab TIFF of floating point
         image = _from_lab(image)
     if image.interpretation == "labs":  # CIELab TIFF of 16 bits
@@ -133,6 +139,26 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS, least: int = 0) -> pyvi
     if image.get_typeof("orientation") and image.get("orientation") != 1:
         image = image.autorot()
     return image
+
+
+def tiff_pages(path: Path) -> list[int]:
+    """The places of a TIFF's pages, without smaller copies of a page, masks and what is no picture.
+
+    Pyramids and scanners' thumbnails are such copies (NewSubfileType, TIFF 6.0). None where the
+    directories cannot be read.
+    """
+    import tifffile
+
+    try:
+        with path.open("rb") as file, tifffile.TiffFile(file) as tiff:
+            pages = [page.aspage() for page in tiff.pages]
+            return [
+                place
+                for place, page in enumerate(pages)
+                if page.imagewidth and not (page.is_reduced or page.is_mask)
+            ]
+    except (OSError, ValueError, TypeError, IndexError, KeyError, struct.error):
+        return []
 
 
 def load_rgb(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
@@ -242,9 +268,11 @@ def write_png(path: Path, array: NDArray[np.uint8]) -> None:
     write_bytes(path, png_bytes(array))
 
 
-def png_bytes(array: NDArray[np.uint8]) -> bytes:
-    """Encode uint8 (H, W, 3) or (H, W) as PNG without metadata."""
-    return pyvips.Image.new_from_array(array).pngsave_buffer(keep="none")
+def png_bytes(array: NDArray[np.uint8], dots: float | None = None) -> bytes:
+    """Encode uint8 (H, W, 3) or (H, W) as PNG without metadata but `dots` a millimetre."""
+    image = pyvips.Image.new_from_array(array)
+    image = image if dots is None else image.copy(xres=dots, yres=dots)
+    return image.pngsave_buffer(keep="none")
 
 
 def jpeg_bytes(array: NDArray[np.uint8], quality: int = 85) -> bytes:

@@ -38,7 +38,6 @@ from photochrom.archive.provenance import (
 from photochrom.archive.records import (
     DONE,
     FAILED,
-    NAMED,
     ORIGINALS,
     SKIPPED,
     WARNING,
@@ -110,6 +109,7 @@ def colorize_rows(rows: list[Planned], job: Job) -> list[Status]:
     if job.settings.samples:
         check_samples(job.model)
     code = code_digest()
+    by_path = {row.path: row for row in rows}
     first: dict[str, Planned] = {}
     for row in rows:
         first.setdefault(row.sha256, row)
@@ -135,7 +135,7 @@ def colorize_rows(rows: list[Planned], job: Job) -> list[Status]:
                 if record:
                     before += 1
                 elif key in made:
-                    record = _copy(row, output, made[key], here)
+                    record = _copy(row, output, made[key], by_path, here)
                 else:
                     record = _make(row, output, key, hints, here, copy)
                 made.setdefault(key, record)
@@ -184,7 +184,9 @@ def check_format(rows: list[Planned], settings: Settings) -> None:
 
 def _finished(row: Planned, output: Path, key: Key) -> dict[str, Any] | None:
     record = finished(output, sidecar_path(output), key)
-    return record if record and record["original"]["path"] == row.path else None
+    if record is None or record["original"]["path"] != row.path:
+        return None
+    return record if not row.reason or row.reason in record["notes"] else None
 
 
 def _decision(row: Planned, job: Job) -> Decision | None:
@@ -350,7 +352,9 @@ def _packet(original_sha256: str, scan: Scan, kind: str) -> tuple[bytes, list[st
         return xmp_packet(original_sha256, None, kind), [f"{error} and was left out"]
 
 
-def _copy(row: Planned, output: Path, twin: dict[str, Any], job: Job) -> dict[str, Any]:
+def _copy(
+    row: Planned, output: Path, twin: dict[str, Any], by_path: dict[str, Planned], job: Job
+) -> dict[str, Any]:
     """The derivative of a file whose twin, the same to the bit, has one already."""
 
     source = job.out / path_from_text(twin["output"]["path"])
@@ -364,7 +368,8 @@ def _copy(row: Planned, output: Path, twin: dict[str, Any], job: Job) -> dict[st
     names += [samples_path] if job.settings.samples else []
     for name in names:
         _write(output, job.out, partial(copy, name))
-    notes = [note for note in twin["notes"] if not note.startswith(NAMED)]
+    of_twin = by_path[twin["original"]["path"]].reason
+    notes = [note for note in twin["notes"] if note != of_twin]
     record = {
         **twin,
         "original": {**twin["original"], "path": row.path},

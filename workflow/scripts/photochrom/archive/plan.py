@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from photochrom.archive.records import FAILED, FORMATS, NAMED, ORIGINALS, SKIPPED, SUFFIXES, Planned
+from photochrom.archive.pages import PDF_START, TIFF_STARTS, unpacked
+from photochrom.archive.records import FAILED, FORMATS, ORIGINALS, SKIPPED, SUFFIXES, Planned
 from photochrom.containers import ContainerError, is_container, members, store_content
-from photochrom.images import path_from_text, path_to_text
+from photochrom.images import ImageError, path_from_text, path_to_text
 from photochrom.runtime import StageError, progress
 from photochrom.tables import read_list
 
@@ -59,9 +60,13 @@ RESERVED = {
 # What is said of a derivative that `name_outputs` had to give more than the original's stem.
 NAMING = (
     "",
-    f"{NAMED}in full, as another original has the same stem",
-    f"{NAMED}with a digest, as names of originals differ only in case or in how they are written",
+    "named in full, as another original has the same stem",
+    "named with a digest, as names of originals differ only in case or in how they are written",
 )
+
+
+# What is said of a file whose pages are rows.
+NOTED = ("its page is a row of its own", "its {} pages are rows of their own")
 
 
 def plan_archive(
@@ -73,7 +78,8 @@ def plan_archive(
     alone), a table with the column file (and name, its place in the mirrored tree), or the word
     builtin. Hidden files and
     folders are passed over. What cannot be a photograph by the word of the file system or of the
-    zip alone (a pipe, a broken link, an empty or unreadable file) is a row with a status.
+    zip alone (a pipe, a broken link, an empty or unreadable file) is a row with a status. The pages
+    of a TIFF or PDF are rows as if it were a folder, where there is a `folder` to unpack them to.
     StageError when there is no such archive or no file in it.
     """
     if archive == BUILTIN:
@@ -96,6 +102,9 @@ def plan_archive(
             )
     if not rows:
         raise StageError(f"no files in the archive {archive} (hidden files are passed over)")
+    if folder is not None:
+        rows = [each for row in rows for each in _paged(row, folder / ORIGINALS)]
+        _clear(folder / ORIGINALS, rows)
     rows.sort(key=lambda row: row.path)
     return name_outputs(rows, output_format)
 
@@ -146,11 +155,10 @@ def _plan_folder(root: Path) -> Iterator[Planned]:
 
 
 def _plan_container(path: Path, store: Path) -> Iterator[Planned]:
-    """A row for each member; what an earlier plan unpacked to `store` and this one not is removed.
+    """A row for each member, unpacked to `store`.
 
     Where reading cannot go on, a row named like the archive says so.
     """
-    kept = set()
 
     def failed(name: str, reason: str) -> Planned:
         source = path_to_text(path) if name == path.name else f"{path_to_text(path)}#{name}"
@@ -166,15 +174,52 @@ def _plan_container(path: Path, store: Path) -> Iterator[Planned]:
             except ContainerError as fault:
                 yield failed(member.name, fault.reason)
                 continue
-            kept.add(file.name)
             with file.open("rb") as opened:
                 yield _usable(member.name, file, digest, file.stat().st_size, opened.read(16))
     except ContainerError as fault:
         yield failed(path.name, fault.reason)
-    if store.is_dir():
-        for file in store.iterdir():
-            if file.name not in kept:
-                file.unlink()
+
+
+def _clear(store: Path, rows: list[Planned]) -> None:
+    """Remove what an earlier plan unpacked to `store` and this one not."""
+    kept = {path_from_text(row.source).name for row in rows}
+    for file in store.iterdir() if store.is_dir() else ():
+        if file.name not in kept:
+            file.unlink()
+
+
+def _paged(row: Planned, store: Path) -> Iterator[Planned]:
+    """The row of a file and those of its pages; of a file of one page the row alone."""
+    if row.status or row.output not in ("tiff", "pdf"):
+        yield row
+        return
+    source, name = path_from_text(row.source), path_from_text(row.path).name
+    count, start = 0, PDF_START if row.output == "pdf" else TIFF_STARTS[0]
+    try:
+        for page in unpacked(source, start, store):
+            count = page.count
+            place = replace(row, path=f"{row.path}/{page.name}")
+            if page.file is None:
+                status = FAILED if page.fault else SKIPPED
+                yield replace(place, sha256="", output="", status=status, reason=page.detail)
+                continue
+            yield replace(
+                place,
+                source=path_to_text(page.file),
+                sha256=page.sha256,
+                bytes=str(page.file.stat().st_size),
+                output=content_format(page.file.read_bytes()[:16]),
+                reason=f"page {page.number} of {count} of {path_to_text(Path(name))} "
+                f"(SHA-256 {row.sha256}); {page.detail}",
+            )
+    except ImageError as error:
+        status = SKIPPED if error.reason.startswith("format not supported") else FAILED
+        yield replace(row, output="", status=status, reason=error.reason)
+        return
+    if count:
+        yield replace(row, output="", status=SKIPPED, reason=NOTED[count > 1].format(count))
+    else:
+        yield row
 
 
 def _plan_list(table: Path) -> Iterator[Planned]:
@@ -251,14 +296,16 @@ def _why(error: OSError) -> str:
 
 
 def content_format(start: bytes) -> str:
-    """The format that a file's first 12 bytes tell: jpeg, png, tiff, webp; png for any other.
+    """The format that a file's first 12 bytes tell: jpeg, png, tiff, webp, pdf; png for any other.
 
     PNG holds whatever else can be decoded (GIF, PPM, ...) without a loss.
     """
     if start.startswith(b"\xff\xd8\xff"):
         return "jpeg"
-    if start[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+    if start.startswith(TIFF_STARTS):
         return "tiff"
+    if start.startswith(PDF_START):
+        return "pdf"
     if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
         return "webp"
     return "png"
@@ -293,7 +340,11 @@ def name_outputs(rows: list[Planned], output_format: str) -> list[Planned]:
         for path in clashing:
             levels[path] += 1
     return [
-        replace(row, output=path_to_text(Path(names[row.path])), reason=NAMING[levels[row.path]])
+        replace(
+            row,
+            output=path_to_text(Path(names[row.path])),
+            reason="; ".join(filter(None, (row.reason, NAMING[levels[row.path]]))),
+        )
         if row.path in names
         else row
         for row in rows
@@ -303,7 +354,9 @@ def name_outputs(rows: list[Planned], output_format: str) -> list[Planned]:
 def _output_name(row: Planned, output_format: str, level: int) -> str:
     """The derivative's path; `level` 0 keeps the stem, 1 the full name, 2 adds a digest."""
     original = PurePosixPath(row.path.replace("%25", "%"))
-    suffixes = SUFFIXES[row.output if output_format == "same" else output_format]
+    # A PDF whose pages were not unpacked is refused where it is read.
+    kind = "png" if row.output == "pdf" else row.output
+    suffixes = SUFFIXES[kind if output_format == "same" else output_format]
     suffix = original.suffix if original.suffix.lower() in suffixes else suffixes[0]
     end = f".colorized{suffix}"
     stem = original.stem if level == 0 else original.name

@@ -56,6 +56,7 @@ CODE = (
     "models/unet.py",
     "models/zhang16.py",
     "pillow_images.py",
+    "smoothing.py",
     "uncertainty.py",
 )
 

@@ -17,9 +17,6 @@ WARNING = "done-with-warning"
 SKIPPED = "skipped"
 FAILED = "failed"
 
-# How the reason of a derivative's unusual name begins.
-NAMED = "named "
-
 # Where members of a zip or tar are unpacked to, below the folder of the plan.
 ORIGINALS = "originals"
 
@@ -43,7 +40,7 @@ class Planned:
 
     `path` is relative to the archive, `source` absolute, `output` relative to the output folder,
     all written by `path_to_text`; `status` is empty for a file that is to be colorized, whose
-    `reason` begins with NAMED where its derivative is called otherwise than usual; else it is
+    `reason` then says of which page it is, or why its derivative is not called as usual; else it is
     `failed` or `skipped` with a `reason` known from the file system alone.
     """
 

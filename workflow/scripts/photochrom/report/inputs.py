@@ -173,7 +173,7 @@ def _calibration(content: Mapping[str, Any] | None) -> Calibration | None:
 def _missing_words(entry: Any) -> str:
     """A picture that was left out, with the reason where the row gives one."""
     if isinstance(entry, dict):
-        where = f", under {' and '.join(entry['protocols'])}" if entry.get("protocols") else ""
+        where = f", under {', '.join(entry['protocols'])}" if entry.get("protocols") else ""
         return f"{entry.get('id', '')} ({entry.get('reason', 'no reason given')}{where})"
     return str(entry)
 
