@@ -6,8 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pytest
 import pyvips
+from PIL import Image
 
 from archive_room import contents, grey, read, run, save, sidecar
 from photochrom.archive import metadata
@@ -82,16 +84,89 @@ def test_without_exiftool_what_is_missing_is_named(
 ) -> None:
     monkeypatch.setattr(metadata.shutil, "which", lambda name: None)
     row = run(tagged.parent, tmp_path / "out")["mill.tif"]
-    assert sidecar(tmp_path / "out", row)["metadata"] == {
-        "exiftool": None,
-        "not_carried": sorted(NAMES),
-    }
+    said = sidecar(tmp_path / "out", row)["metadata"]
+    assert (said["exiftool"], said["not_carried"]) == (None, sorted(NAMES))
     assert row.status == "done"
     assert b"Jane" in read(tmp_path / "out" / row.output).get("xmp-data")
     # Once it is installed, the derivative is made again.
     monkeypatch.undo()
     row = run(tagged.parent, tmp_path / "out")["mill.tif"]
     assert sidecar(tmp_path / "out", row)["metadata"]["not_carried"] == []
+
+
+@pytest.fixture
+def exiftool(need: Callable[[bool, str], None]) -> Callable[..., None]:
+    need(EXIFTOOL is not None, "exiftool is not installed")
+
+    def run_it(path: Path, *arguments: str) -> None:
+        command = [str(EXIFTOOL), "-q", "-overwrite_original", *arguments, str(path)]
+        subprocess.run(command, check=True)
+
+    return run_it
+
+
+def test_comments_come_along_and_the_grey_thumbnail_stays(
+    tmp_path: Path, exiftool: Callable[..., None]
+) -> None:
+    path = save(tmp_path / "scans" / "a.jpg", grey(40, 60))
+    thumbnail = save(tmp_path / "thumbnail.jpg", grey(20, 30))
+    exiftool(path, "-IFD0:Artist=Jane Ärcher", "-Comment=by hand", f"-ThumbnailImage<={thumbnail}")
+    row = run(path.parent, tmp_path / "out")["a.jpg"]
+    made = tmp_path / "out" / row.output
+    assert values(path, "ThumbnailImage")
+    assert values(made, "Comment", "Artist", "IFD1:all") == ["by hand", "Jane Ärcher"]
+    said = sidecar(tmp_path / "out", row)["metadata"]
+    assert said["not_carried"] == []
+
+
+def test_xmp_beyond_its_first_segment_is_listed(
+    tmp_path: Path, exiftool: Callable[..., None]
+) -> None:
+    path = save(tmp_path / "scans" / "a.jpg", grey(40, 60))
+    words = "".join(chr(97 + n % 26) for n in np.random.default_rng(0).integers(0, 26, 70_000))
+    (tmp_path / "long.txt").write_text(words)
+    exiftool(path, "-XMP-dc:Creator=Jane", f"-XMP-dc:Description<={tmp_path / 'long.txt'}")
+    row = run(path.parent, tmp_path / "out")["a.jpg"]
+    said = sidecar(tmp_path / "out", row)["metadata"]
+    assert said["not_carried"] == ["XMP:HasExtendedXMP"]
+    assert values(tmp_path / "out" / row.output, "XMP-xmpNote:HasExtendedXMP") == []
+
+
+def test_what_jpeg_2000_and_heic_say_of_themselves_comes_along(
+    tmp_path: Path, exiftool: Callable[..., None]
+) -> None:
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    Image.fromarray(grey(40, 60)).save(scans / "a.jp2", irreversible=False)
+    given = ("-IFD0:Artist=Jane Ärcher", "-XMP-dc:Title=Mühle")
+    exiftool(scans / "a.jp2", *given, "-IPTC:Keywords=mill", "-IPTC:Keywords=dusk")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # which HEIC's own properties decide
+    exif[0x013B] = "Jane ?rcher"
+    stored = exif.tobytes().replace(b"Jane ?rcher", "Jane Ärche".encode())
+    pillow_heif.from_pillow(Image.fromarray(grey(40, 60)).convert("RGB")).save(
+        scans / "b.heic", quality=-1, exif=stored
+    )
+    statuses = run(scans, tmp_path / "out")
+    for name, artist in (("a.jp2", "Jane Ärcher"), ("b.heic", "Jane Ärche")):
+        made = tmp_path / "out" / statuses[name].output
+        assert values(made, "Artist") == [artist]
+        assert sidecar(tmp_path / "out", statuses[name])["metadata"]["not_carried"] == []
+    made = tmp_path / "out" / statuses["a.jp2"].output
+    assert values(made, "XMP-dc:Title", "IPTC:Keywords") == ["Mühle", "mill+dusk"]
+
+
+def test_a_jpeg_2000_whose_tags_cannot_come_along_lists_them(
+    tmp_path: Path, exiftool: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scans").mkdir()
+    Image.fromarray(grey(40, 60)).save(tmp_path / "scans" / "a.jp2", irreversible=False)
+    exiftool(tmp_path / "scans" / "a.jp2", "-IPTC:Keywords=mill")
+    monkeypatch.setattr(metadata.shutil, "which", lambda name: None)
+    row = run(tmp_path / "scans", tmp_path / "out")["a.jp2"]
+    said = sidecar(tmp_path / "out", row)["metadata"]
+    assert said["not_carried"] == ["IPTC:Keywords"]
+    assert "25.4 dpi" in said["resolution"]
 
 
 def test_names_that_nobody_would_choose(tagged: Path, tmp_path: Path) -> None:

@@ -78,6 +78,9 @@ PHOTOGRAPH_SUFFIXES = frozenset(
 NOT_PHOTOGRAPHS = ("not an image", "format not supported: PDF", "format not supported: SVG")
 
 
+# Pixels a millimetre of a picture that states no resolution: libvips writes them as if they were.
+NO_RESOLUTION = (1.0, 1.0)
+
 # What formats are called that derivatives cannot have.
 FORMAT_NAMES = {"jpeg2000": "JPEG 2000", "heif": "HEIC or AVIF"}
 
@@ -254,6 +257,8 @@ def _make(
         raise RefusedError(FAILED, "changed while it was read; run the plan again")
     packet, fault = _packet(row.sha256, scan, job.settings.digital_source_type)
     metadata: dict[str, Any] = {"exiftool": None, "not_carried": ["XMP"] if fault else []}
+    if (scan.picture.xres, scan.picture.yres) == NO_RESOLUTION:
+        metadata["resolution"] = "the original states none; 25.4 dpi stand for none here"
 
     def finish(encoded: Path) -> None:
         _carry(encoded, source=source, scan=scan, copy=copy, metadata=metadata)

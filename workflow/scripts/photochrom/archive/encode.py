@@ -30,7 +30,7 @@ LOSSY = ("jpeg",)
 
 # What the loaders of libvips attach and what stays true of a derivative. Left out are the profile
 # (the derivative is sRGB), the orientation (it is upright) and the thumbnail (it is grey).
-_KEPT_FIELDS = ("exif-data", "iptc-data", "photoshop-data", "image-description", "resolution-unit")
+_KEPT_FIELDS = ("iptc-data", "photoshop-data", "image-description", "resolution-unit")
 _KEPT_PREFIXES = ("exif-ifd0-", "exif-ifd2-", "exif-ifd3-", "png-comment-")
 
 # Classic TIFF counts its bytes with 32 bits.
@@ -156,13 +156,13 @@ def without_thumbnail(exif: bytes) -> bytes:
 
 def _with_metadata(picture: pyvips.Image, scan: pyvips.Image, xmp: bytes) -> pyvips.Image:
     picture = picture.copy()  # its own header, which may be changed
-    for field in scan.get_fields():
-        if field in _KEPT_FIELDS or field.startswith(_KEPT_PREFIXES):
-            picture.set_type(scan.get_typeof(field), field, scan.get(field))
-    if scan.get_typeof("exif-data"):
+    if scan.get_typeof("exif-data"):  # which libvips unfolds to fields where it is set
         picture.set_type(
             pyvips.GValue.blob_type, "exif-data", without_thumbnail(scan.get("exif-data"))
         )
+    for field in scan.get_fields():
+        if field in _KEPT_FIELDS or field.startswith(_KEPT_PREFIXES):
+            picture.set_type(scan.get_typeof(field), field, scan.get(field))
     picture.set_type(pyvips.GValue.gint_type, "orientation", 1)
     if scan.get_typeof("exif-data"):
         picture.set_type(pyvips.GValue.gstr_type, "exif-ifd2-ColorSpace", "1")
