@@ -87,7 +87,7 @@ def main() -> int:
                 (
                     10 * np.log10(1 / np.mean((shown - rgb) ** 2)),
                     ciede2000(lab, painted),
-                    balanced_auc(truth, auc_scores(truth, ab)),
+                    100 * balanced_auc(truth, auc_scores(truth, ab)),
                     np.hypot(ab[..., 0], ab[..., 1]).mean(),
                     100 * edge_bleeding(truth, ab),
                     step(painted),
