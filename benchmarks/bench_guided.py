@@ -73,7 +73,7 @@ def errors(lab: NDArray[np.float32], size: int) -> list[tuple[float, float]]:
     for enlarged in (
         nearest(reduced, width, height),
         resize(reduced, width, height),
-        enlarge_ab(narrow, reduced, L),
+        enlarge_ab(narrow, reduced, L, smooth=0),
     ):
         distance = np.hypot(*np.moveaxis(enlarged - ab, -1, 0))
         found.append((float(distance.mean()), float(distance[edges].mean())))

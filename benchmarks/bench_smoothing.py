@@ -14,7 +14,6 @@ import argparse
 import os
 import platform
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from photochrom.metrics.colour import auc_scores, balanced_auc, ciede2000
 from photochrom.metrics.distances import frechet
 from photochrom.metrics.lite2 import lite2_features, load_lite2
 from photochrom.models import load_model
+from photochrom.smoothing import smoothed
 
 # Neighbours whose lightness differs by less, in L* units, lie on an even surface.
 EVEN = 1.5
@@ -79,7 +79,7 @@ def main() -> int:
         true_features.append(seen(rgb))
         true_steps.append(step(lab))
         for strength in strengths:
-            ab = reduce_chroma(L, predict_ab(replace(model, smooth=strength), L))
+            ab = reduce_chroma(L, smoothed(L, predict_ab(model, L), strength))
             painted = np.concatenate([L[..., None], ab], axis=-1)
             shown = np.clip(lab_to_rgb(painted), 0, 1)
             features[strength].append(seen(shown))

@@ -86,7 +86,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         ab, uncertainty = judge(model, narrow)
 
         def paint(lab: "NDArray[np.floating[Any]]") -> "NDArray[np.floating[Any]]":
-            return np.concatenate([lab[..., :1], enlarge_ab(narrow, ab, lab[..., 0])], axis=-1)
+            return np.concatenate(
+                [lab[..., :1], enlarge_ab(narrow, ab, lab[..., 0], model.smooth)], axis=-1
+            )
 
         picture = paint_picture(truth, paint)
         return float(uncertainty.mean(dtype=float)), float(ciede2000(lab, rgb_to_lab(picture)))

@@ -122,7 +122,7 @@ def model_painter(path: Path, device: "torch.device") -> "Painter":
         height, width = lab.shape[:2]
         narrow = resize(lab[..., 0], *network_size(width, height, model.size, model.multiple))
         ab, uncertainty = judge(model, narrow)
-        wide = enlarge_ab(narrow, ab, lab[..., 0])
+        wide = enlarge_ab(narrow, ab, lab[..., 0], model.smooth)
         return np.concatenate([lab[..., :1], wide], axis=-1), float(uncertainty.mean())
 
     experiment, phase = model.metadata.get("experiment"), model.metadata.get("phase")

@@ -18,7 +18,7 @@ from photochrom.guided import along, lines
 from photochrom.models import Model
 from photochrom.models.base import Colorizer
 from photochrom.runtime import EXIT_MODEL, StageError
-from photochrom.smoothing import smoothed
+from photochrom.smoothing import hide_steps
 
 # A panorama is shrunk until its long side is this many times the network's size.
 MAX_ASPECT = 4
@@ -58,20 +58,12 @@ def resize(image: NDArray[np.floating[Any]], width: int, height: int) -> NDArray
 
 
 def predict_ab(model: Model, L: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The model's ab (h, w, 2) in Lab units for a lightness (h, w) in L* units, 0..100.
+    """The network's ab (h, w, 2) in Lab units for a lightness (h, w) in L* units, 0..100.
 
-    Works at the resolution given: pads by reflection to the network's multiple, runs, crops, and
-    smooths as the model says. Raises StageError when the network gives back anything but finite
-    numbers.
+    Works at the resolution given: pads by reflection to the network's multiple, runs, crops.
+    Raises StageError when the network gives back anything but finite numbers.
     """
-    return decoded(model, L, ask(model, L, lambda network, seen: network(seen)))
-
-
-def decoded(
-    model: Model, L: NDArray[np.float32], planes: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Chroma as the network gives it, (h, w, 2) in [-1,1], as that of the model in Lab units."""
-    return smoothed(L, planes * np.float32(AB_SCALE), model.smooth)
+    return ask(model, L, lambda network, seen: network(seen)) * np.float32(AB_SCALE)
 
 
 def ask(
@@ -107,14 +99,21 @@ def colorize_lightness(model: Model, L: NDArray[np.floating[Any]]) -> NDArray[np
     """
     height, width = L.shape
     narrow = resize(L, *network_size(width, height, model.size, model.multiple))
-    return enlarge_ab(narrow, predict_ab(model, narrow), L)
+    return enlarge_ab(narrow, predict_ab(model, narrow), L, model.smooth)
 
 
 def enlarge_ab(
-    narrow: NDArray[np.float32], ab: NDArray[np.float32], L: NDArray[np.floating[Any]]
+    narrow: NDArray[np.float32],
+    ab: NDArray[np.float32],
+    L: NDArray[np.floating[Any]],
+    smooth: float,
 ) -> NDArray[np.float32]:
-    """Chroma `ab` (h, w, 2) found at the lightness `narrow` (h, w), for `L` (H, W): (H, W, 2)."""
+    """Chroma `ab` (h, w, 2) found at the lightness `narrow` (h, w), for `L` (H, W): (H, W, 2).
+
+    `smooth` is the model's: see `smoothing.hide_steps`.
+    """
     height, width = L.shape
+    ab = hide_steps(narrow, ab, smooth, width / narrow.shape[1])
     return along(resize(lines(narrow, ab), width, height), L)
 
 

@@ -4,7 +4,7 @@ The fast global smoother (Min, Choi, Lu, Ham, Sohn and Do 2014): the weighted le
 Farbman et al. 2008 solved along rows and columns in turn, each by tridiagonal systems, with a
 strength that falls from turn to turn. A network that chooses among colour bins changes its mind
 from one cell to the next; on an even coat that shows as a step, at right angles, where there is
-nothing to see.
+nothing to see. The more a picture is enlarged the better it shows, and the more it is smoothed.
 """
 
 from typing import Any
@@ -17,6 +17,8 @@ Floats = NDArray[np.float32]
 
 # Difference of lightness, in units of L*, at which neighbours are tied by 1/e of the strength.
 EDGE = 2.0
+# The greatest strength: what is enlarged four times at a strength of 3 shows no step any more.
+MOST = 10.0
 # Turns over rows and columns, and how much weaker each is than the one before (the paper's).
 TURNS, ATTENUATION = 3, 4
 
@@ -36,6 +38,14 @@ def smoothed(L: NDArray[np.floating[Any]], ab: Floats, strength: float) -> Float
         planes = _along_rows(planes, share * strength * ties[0])
         planes = _along_rows(planes.swapaxes(0, 1), share * strength * ties[1].T).swapaxes(0, 1)
     return planes.astype(np.float32)
+
+
+def hide_steps(L: NDArray[np.floating[Any]], ab: Floats, smooth: float, enlarged: float) -> Floats:
+    """`ab` (h, w, 2) smoothed as it takes to be `enlarged` so many times, up to MOST.
+
+    `smooth` is the strength for each time beyond the first: at its own size nothing is changed.
+    """
+    return smoothed(L, ab, min(MOST, smooth * max(0.0, enlarged - 1)))
 
 
 def _along_rows(planes: NDArray[np.float64], ties: NDArray[np.float64]) -> NDArray[np.float64]:

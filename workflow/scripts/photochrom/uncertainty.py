@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from photochrom.color import AB_SCALE
 from photochrom.colour_bins import annealed_mean
-from photochrom.inference import ask, decoded, predict_ab, resize
+from photochrom.inference import ask, predict_ab, resize
 from photochrom.models import Model
 from photochrom.models.base import Distribution
 from photochrom.runtime import EXIT_MODEL, StageError
@@ -39,7 +40,7 @@ def judge(model: Model, L: Floats) -> tuple[Floats, Floats]:
     """
     if hasattr(model.network, "judged"):
         planes = ask(model, L, lambda network, seen: torch.cat(network.judged(seen), dim=1))
-        return decoded(model, L, planes[..., :2]), np.clip(planes[..., 2], 0, 1)
+        return planes[..., :2] * np.float32(AB_SCALE), np.clip(planes[..., 2], 0, 1)
     ab = predict_ab(model, L)
     height, width = L.shape
     smaller = resize(L, max(1, round(SMALLER * width)), max(1, round(SMALLER * height)))
@@ -86,8 +87,8 @@ def sample_ab(model: Model, L: Floats, count: int, seed: int) -> list[Floats]:
             drawn.append(F.interpolate(ab, seen.shape[-2:], mode="bilinear", align_corners=False))
         return torch.cat(drawn, dim=1)
 
-    planes = ask(model, L, question)
-    return [decoded(model, L, planes[..., 2 * number : 2 * number + 2]) for number in range(count)]
+    planes = ask(model, L, question) * np.float32(AB_SCALE)
+    return [planes[..., 2 * number : 2 * number + 2] for number in range(count)]
 
 
 def gumbel_field(

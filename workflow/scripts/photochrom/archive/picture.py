@@ -22,6 +22,7 @@ from photochrom.images import load_lightness
 from photochrom.inference import network_size, resize
 from photochrom.models import Model
 from photochrom.runtime import cannot_write
+from photochrom.smoothing import hide_steps
 from photochrom.uncertainty import judge
 
 STRIP_PIXELS = 1 << 18
@@ -81,6 +82,7 @@ def colorize_picture(
     """
     seen = seen_lightness(picture, model.size, model.multiple, threads)
     ab, uncertainty = judge(model, seen)
+    ab = hide_steps(seen, ab, model.smooth, picture.width / seen.shape[1])
     ab = ab * np.float32(saturation)
     if abstain is not None:
         ab = ab * np.clip(1 - (uncertainty - abstain) / FADE, 0, 1)[..., None]

@@ -30,7 +30,7 @@ def contact_sheet(
     height, width = L.shape
     tiles = []
     for ab in sample_ab(model, seen, count, int(sha256[:16], 16)):
-        tiles.append(to_integers(L, enlarge_ab(seen, ab, L), 8)[0])
+        tiles.append(to_integers(L, enlarge_ab(seen, ab, L, model.smooth), 8)[0])
     across = math.ceil(math.sqrt(count * height / width)) if count > 1 else 1
     across = min(count, across)
     down = math.ceil(count / across)

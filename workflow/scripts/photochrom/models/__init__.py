@@ -45,8 +45,8 @@ class Model:
     """A trained network, in evaluation mode, and where it comes from.
 
     `digest` is the hex SHA-256 of the file, `size` the side in pixels of the last training
-    phase, `multiple` what height and width must be multiples of, `smooth` the strength with which
-    its chroma is smoothed (`smoothing`).
+    phase, `multiple` what height and width must be multiples of, `smooth` how much its chroma
+    is smoothed where it is enlarged (`smoothing`).
     """
 
     network: Colorizer

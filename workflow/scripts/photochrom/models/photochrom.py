@@ -44,8 +44,8 @@ class Photochrom(Distribution, Pretrained):
       the bins it believes in, and which is differentiable, so that pixel, perceptual and
       adversarial losses train the distribution too. A mean over what could be is duller than any
       of it: `gain` multiplies the chroma of what is decoded. And where neighbouring places decide
-      otherwise, an even surface has a step: `smooth` is the strength with which `inference` takes
-      such steps out (`smoothing`); the network's own output has them.
+      otherwise, an even surface has a step, which is hidden where the picture is enlarged: by
+      `smooth` (`smoothing.hide_steps`); the network's own output has it.
     - Size: chroma at a quarter of 256 px is good for 34.9 dB where the best networks reach 25,
       so the distribution is at a quarter, which keeps the network fast on a CPU, or by `stride` at
       an eighth, for a third of the decoder's time. What that lacks are edges: each fine pixel is a
