@@ -10,10 +10,10 @@ STAGES = sorted(path.stem for path in SCRIPTS.glob("*.py"))
 
 
 def declared() -> dict[str, list[str]]:
-    """MODULES as common.smk states it."""
-    text = (ROOT / "workflow" / "rules" / "common.smk").read_text()
+    """MODULES as stage_modules.py states it."""
+    text = (ROOT / "workflow" / "rules" / "stage_modules.py").read_text()
     block = re.search(r"^MODULES = (\{.*?^\})", text, re.MULTILINE | re.DOTALL)
-    assert block, "common.smk no longer states MODULES as a literal"
+    assert block, "stage_modules.py no longer states MODULES as a literal"
     return ast.literal_eval(block.group(1))
 
 

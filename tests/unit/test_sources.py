@@ -13,7 +13,7 @@ def test_a_rule_names_exactly_the_modules_of_its_stage(stage: str) -> None:
     files = closure(SCRIPTS / f"{stage}.py") - {package / "__init__.py"}
     needed = sorted(file.relative_to(package).as_posix() for file in files)
     assert sorted(declared()[stage]) == needed, (
-        f"MODULES['{stage}'] in common.smk should be {needed}"
+        f"MODULES['{stage}'] in stage_modules.py should be {needed}"
     )
 
 

@@ -72,7 +72,7 @@ _UNSUPPORTED = {
     b"<svg": "SVG",
     b"8BPS": "Photoshop",
 }
-_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 
 # Operations are not cached: each picture is read once, and a cache would only hold memory.
@@ -121,7 +121,7 @@ def open_image(path: Path, max_pixels: int = MAX_PIXELS, least: int = 0) -> pyvi
             image = _load(descriptor, start, max_pixels, shrink=shrink)
         pages = image.get("n-pages") if image.get_typeof("n-pages") else 1
         if pages > 1:
-            whole = tiff_pages(path) if start.startswith(_TIFF_STARTS) else []
+            whole = tiff_pages(path) if start.startswith(TIFF_STARTS) else []
             if len(whole) != 1:
                 raise ImageError(f"multi-page: {len(whole) or pages} pages or frames")
             if whole[0] > 0:
@@ -508,7 +508,7 @@ def _unknown_format(start: bytes) -> str:
         if start.startswith(magic):
             return f"format not supported: {name}"
     # A TIFF may have its directory at the end: without it libvips does not know it for one.
-    return "truncated or damaged" if start.startswith(_TIFF_STARTS) else "not an image"
+    return "truncated or damaged" if start.startswith(TIFF_STARTS) else "not an image"
 
 
 def _too_large(pixels: int, limit: int) -> str:

@@ -192,25 +192,29 @@ def _upright(exif: bytes | None) -> bytes | None:
     """
     if not exif:
         return None
-    data = bytearray(exif)
-    start = 6 if data.startswith(b"Exif\0\0") else 0
-    order: Literal["little", "big"] = "little" if data[start : start + 2] == b"II" else "big"
-
-    def number(at: int, size: int) -> int:
-        if at + size > len(data):
-            raise ValueError("cut short")
-        return int.from_bytes(data[at : at + size], order)
-
-    try:
-        if bytes(data[start : start + 4]) not in (b"II*\0", b"MM\0*"):
-            raise ValueError("no TIFF header")
-        first = start + number(start + 4, 4)
-        for place in range(first + 2, first + 2 + 12 * number(first, 2), 12):
-            if number(place, 2) == ExifTags.Base.Orientation:
-                data[place + 8 : place + 10] = (1).to_bytes(2, order)
-    except ValueError:
+    found = first_directory(exif)
+    if found is None:
         return None
+    order, first, entries = found
+    data = bytearray(exif)
+    for place in range(first + 2, first + 2 + 12 * entries, 12):
+        if int.from_bytes(data[place : place + 2], order) == ExifTags.Base.Orientation:
+            data[place + 8 : place + 10] = (1).to_bytes(2, order)
     return bytes(data)
+
+
+def first_directory(exif: bytes) -> tuple[Literal["little", "big"], int, int] | None:
+    """Byte order, offset and number of entries of EXIF's first directory (TIFF 6.0, section 2).
+
+    None where that is no EXIF, or cut short before the link to the next directory.
+    """
+    start = 6 if exif.startswith(b"Exif\0\0") else 0
+    if exif[start : start + 4] not in (b"II*\0", b"MM\0*"):
+        return None
+    order: Literal["little", "big"] = "little" if exif[start : start + 2] == b"II" else "big"
+    first = start + int.from_bytes(exif[start + 4 : start + 8], order)
+    entries = int.from_bytes(exif[first : first + 2], order)
+    return None if first + 2 + 12 * entries + 4 > len(exif) else (order, first, entries)
 
 
 def _samples(picture: Any) -> NDArray[Any]:

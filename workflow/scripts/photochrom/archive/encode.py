@@ -4,12 +4,13 @@ import html
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pyvips
 
 from photochrom.archive.records import SUFFIXES
 from photochrom.archive.scan import Scan
+from photochrom.pillow_images import first_directory
 from photochrom.runtime import atomic_path
 
 # JPEG at high quality with chroma at full resolution; the others without loss. WebP too, because
@@ -145,12 +146,11 @@ def without_thumbnail(exif: bytes) -> bytes:
 
     What is no EXIF comes back as it is.
     """
-    start = 6 if exif.startswith(b"Exif\0\0") else 0
-    order: Literal["little", "big"] = "little" if exif[start : start + 2] == b"II" else "big"
-    first = start + int.from_bytes(exif[start + 4 : start + 8], order)
-    link = first + 2 + 12 * int.from_bytes(exif[first : first + 2], order)
-    if link + 4 > len(exif):
+    found = first_directory(exif)
+    if found is None:
         return exif
+    _, first, entries = found
+    link = first + 2 + 12 * entries
     return exif[:link] + bytes(4) + exif[link + 4 :]
 
 

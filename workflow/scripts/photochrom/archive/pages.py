@@ -18,7 +18,6 @@ from photochrom.images import MAX_PIXELS, ImageError, png_bytes, tiff_pages
 from photochrom.runtime import sha256_file
 
 PDF_START = b"%PDF"
-TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 POINTS_AN_INCH = 72
 # A scan's least and greatest dots an inch: beyond, a page's size or a picture's place is not meant.
 DOTS = (50, 2400)
@@ -41,15 +40,12 @@ class Page:
     fault: bool = True
 
 
-def unpacked(path: Path, start: bytes, store: Path) -> Iterator[Page]:
-    """The pages of a file that begins with `start`, unpacked to `store`; none of one page or kind.
+def unpacked(path: Path, kind: str, store: Path) -> Iterator[Page]:
+    """The pages of a TIFF or PDF (`kind` tiff or pdf), unpacked to `store`; none of a lone TIFF.
 
     Raises ImageError for a PDF that cannot be opened, or without the package for it.
     """
-    if start.startswith(TIFF_STARTS):
-        yield from _of_tiff(path, store)
-    elif start.startswith(PDF_START):
-        yield from _of_pdf(path, store)
+    yield from _of_pdf(path, store) if kind == "pdf" else _of_tiff(path, store)
 
 
 def _of_tiff(path: Path, store: Path) -> Iterator[Page]:

@@ -17,10 +17,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from photochrom.archive.pages import PDF_START, TIFF_STARTS, unpacked
+from photochrom.archive.pages import PDF_START, unpacked
 from photochrom.archive.records import FAILED, FORMATS, ORIGINALS, SKIPPED, SUFFIXES, Planned
 from photochrom.containers import ContainerError, is_container, members, store_content
-from photochrom.images import ImageError, path_from_text, path_to_text
+from photochrom.images import TIFF_STARTS, ImageError, path_from_text, path_to_text
 from photochrom.runtime import StageError, progress
 from photochrom.tables import read_list
 
@@ -194,9 +194,9 @@ def _paged(row: Planned, store: Path) -> Iterator[Planned]:
         yield row
         return
     source, name = path_from_text(row.source), path_from_text(row.path).name
-    count, start = 0, PDF_START if row.output == "pdf" else TIFF_STARTS[0]
+    count = 0
     try:
-        for page in unpacked(source, start, store):
+        for page in unpacked(source, row.output, store):
             count = page.count
             place = replace(row, path=f"{row.path}/{page.name}")
             if page.file is None:
@@ -208,7 +208,7 @@ def _paged(row: Planned, store: Path) -> Iterator[Planned]:
                 source=path_to_text(page.file),
                 sha256=page.sha256,
                 bytes=str(page.file.stat().st_size),
-                output=content_format(page.file.read_bytes()[:16]),
+                output="png" if row.output == "pdf" else "tiff",
                 reason=f"page {page.number} of {count} of {path_to_text(Path(name))} "
                 f"(SHA-256 {row.sha256}); {page.detail}",
             )
